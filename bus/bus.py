@@ -206,6 +206,15 @@ class Bus:
         self._listeners.append(listener)
         return listener
 
+    async def notice(self, feed: Feed[Any], wake: Callable[[], None]) -> None:
+        """Calls `wake` for every message of a feed, whatever it says: for who reads it from its stream."""
+
+        async def receive(_: Msg) -> None:
+            wake()
+
+        await self.client.subscribe(wildcard(feed.subject), cb=receive)
+        await self.client.flush(timeout=5)
+
     async def is_heard(self, within_s: float) -> bool:
         """True when the server answers in time: a connection may stay open to one that hangs."""
         try:

@@ -16,9 +16,10 @@ from flotilla.bus.discovery import Discovery
 from flotilla.bus.logs import get_logger
 from flotilla.bus.settings import BusSettings
 from flotilla.bus.tasks import Tasks
-from flotilla.schemas.contract import HEALTH, Actor
+from flotilla.schemas.contract import HEALTH, SERVICE_HEARTBEATS, Actor, Feed
 from flotilla.schemas.environment import HEALTH_FILE
 from flotilla.schemas.health import Health, ReadHealth
+from flotilla.schemas.heartbeats import BEAT_S
 
 log = get_logger(__name__)
 
@@ -69,7 +70,7 @@ async def _announced(
     started_at = datetime.now(UTC)
     tasks = Tasks()
 
-    async def read_health(_: ReadHealth) -> Health:
+    def health() -> Health:
         checks = probe.checks()
         return Health(
             service=actor,
@@ -80,14 +81,26 @@ async def _announced(
             metrics={**_bus_metrics(bus), **probe.metrics()},
         )
 
+    async def read_health(_: ReadHealth) -> Health:
+        return health()
+
     await bus.serve(HEALTH[actor], read_health)
     await Discovery(bus, actor, secrets.token_hex(8), version("flotilla"), metadata).start()
     if file := HEALTH_FILE.given():
         tasks.start(_say_while_well(probe, file), name="health file")
+    if (feed := SERVICE_HEARTBEATS.get(actor)) is not None:
+        tasks.start(_beat(bus, feed, health), name="heartbeat")
     try:
         yield
     finally:
         await tasks.close()
+
+
+async def _beat(bus: Bus, feed: Feed[Health], health: Callable[[], Health]) -> None:
+    """Says once a second how the service is, so that who has not heard it lately need not ask."""
+    while True:
+        await bus.publish(feed, health())
+        await asyncio.sleep(BEAT_S)
 
 
 async def _say_while_well(probe: HealthProbe, file: Path) -> None:

@@ -25,7 +25,10 @@ RESPONSE_TTL_S: Final = round(EMERGENCY_TIMEOUT_S) + 30
 _JETSTREAM: Final = ("$JS.API.>", "$JS.ACK.>")
 _DISCOVERY: Final = ("$SRV.PING.>", "$SRV.INFO.>", "$SRV.STATS.>", "$SRV.PING", "$SRV.INFO", "$SRV.STATS")
 _STOPS: Final = f"$JS.API.STREAM.MSG.GET.{Durability.STOPS}"
-_EVENTS: Final = f"$JS.API.STREAM.MSG.GET.{Durability.EVENTS}"
+_EVENTS: Final = tuple(
+    f"$JS.API.{asks}.{Durability.EVENTS}" for asks in ("STREAM.MSG.GET", "STREAM.INFO", "DIRECT.GET")
+)
+"""To read what engines and the fleet said; not to make or change a consumer, since the orchestrator's could be changed then."""
 _LISTENERS: Final = (Actor.ORCHESTRATOR, Actor.GATEWAY)
 _NAME: Final = "{{name()}}"
 _TAG: Final = "{{tag(session)}}"
@@ -46,7 +49,7 @@ def actor_permissions(actor: Actor, *, pushes: bool = False) -> dict[str, Any]:
     if actor == Actor.ORCHESTRATOR:
         said += _JETSTREAM
     if actor == Actor.GATEWAY:
-        said += [FLEET_STOP_ORDER.subject, _EVENTS]
+        said += [FLEET_STOP_ORDER.subject, *_EVENTS]
     if pushes:
         said += [subject for call in PACKAGE_CHANGES for subject in _subjects(call)]
     if actor == Actor.SUPERVISOR:

@@ -2,13 +2,14 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
 import msgspec
 from nats import errors
 from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
 from nats.js import JetStreamContext, api
 from nats.js import errors as js_errors
 
@@ -26,11 +27,19 @@ DUPLICATE_WINDOW_S: Final = 120.0
 
 
 class Delivery(msgspec.Struct, frozen=True):
-    """One message of a stream."""
+    """One message of a stream; `seq` is its number there, where that was asked for."""
 
     subject: str
     data: bytes
     at: datetime
+    seq: int = 0
+
+
+class StreamPlace(msgspec.Struct, frozen=True):
+    """A place in a stream. `epoch` names the stream from its making on: one that was made anew counts anew."""
+
+    epoch: str
+    seq: int
 
 
 async def ensure_streams(bus: Bus) -> None:
@@ -133,6 +142,67 @@ class Follower:
                 await message.in_progress()
             await asyncio.sleep(pause)
             pause = min(pause * 2, ACK_WAIT_S / 3)
+
+
+async def end_of(bus: Bus, stream: Durability, *, timeout_s: float = 5.0) -> StreamPlace:
+    """Where a stream ends now. Raises FaultError `unavailable`, also when there is no such stream."""
+    try:
+        info = await bus.client.request(f"$JS.API.STREAM.INFO.{stream}", b"", timeout=timeout_s)
+        found = msgspec.json.decode(info.data, type=_StreamInfo)
+    except (errors.Error, TimeoutError, msgspec.ValidationError) as error:
+        text = f"where {stream} ends cannot be read: {error!r}"
+        raise fault(FaultCode.UNAVAILABLE, text, retry_after_s=1.0) from error
+    return StreamPlace(f"{found.created.timestamp():.0f}", found.state.last_seq)
+
+
+class _StreamState(msgspec.Struct):
+    last_seq: int
+
+
+class _StreamInfo(msgspec.Struct):
+    created: datetime
+    state: _StreamState
+
+
+async def read_on(
+    bus: Bus, stream: Durability, after: int, *, limit: int = 256, timeout_s: float = 5.0
+) -> list[Delivery]:
+    """The messages that a stream keeps after a number, at most `limit` and 4 MB of them, oldest first; none when there are none yet.
+
+    They are read without a consumer: it needs no right but to read (NATS ADR 31, batched direct get). Raises FaultError `unavailable`.
+    """
+    asked = msgspec.json.encode({"seq": after + 1, "next_by_subj": ">", "batch": limit, "max_bytes": 4 << 20})
+    inbox = bus.client.new_inbox()
+    try:
+        replies = await bus.client.subscribe(inbox)
+        try:
+            await bus.client.publish(f"$JS.API.DIRECT.GET.{stream}", asked, reply=inbox)
+            return await _batch(replies, timeout_s)
+        finally:
+            await replies.unsubscribe()
+    except (errors.Error, TimeoutError) as error:
+        text = f"what {stream} keeps cannot be read: {error!r}"
+        raise fault(FaultCode.UNAVAILABLE, text, retry_after_s=1.0) from error
+
+
+async def _batch(replies: Subscription, timeout_s: float) -> list[Delivery]:
+    found: list[Delivery] = []
+    while True:
+        message = await replies.next_msg(timeout=timeout_s)
+        headers = message.headers or {}
+        match headers.get("Status"):
+            case None:
+                found.append(_direct(message, headers))
+            case "204" | "404":  # the end of the batch, and nothing after that number
+                return found
+            case status:
+                raise errors.Error(f"{status} {headers.get('Description', '')}")
+
+
+def _direct(message: Msg, headers: Mapping[str, str]) -> Delivery:
+    # Its fraction has nine digits, of which datetime takes six.
+    at = datetime.fromisoformat(headers["Nats-Time-Stamp"])
+    return Delivery(headers["Nats-Subject"], message.data, at, int(headers["Nats-Sequence"]))
 
 
 async def next_kept(bus: Bus, feed: Feed[Any], after: int, *, timeout_s: float) -> tuple[int, bytes] | None:

@@ -829,6 +829,17 @@ LOG: Final = _SIDECAR.feed(
     "Lines of the engine's stdout and stderr.",
 )
 
+ORCHESTRATOR_HEARTBEAT: Final = _ORCHESTRATOR.feed(
+    "service.orchestrator.heartbeat", health.Health, Durability.LOSSY, "Once a second from the orchestrator."
+)
+GATEWAY_HEARTBEAT: Final = _GATEWAY.feed(
+    "service.gateway.heartbeat", health.Health, Durability.LOSSY, "Once a second from each gateway."
+)
+SERVICE_HEARTBEATS: Final = {
+    Actor.ORCHESTRATOR: ORCHESTRATOR_HEARTBEAT,
+    Actor.GATEWAY: GATEWAY_HEARTBEAT,
+}
+"""Of the services that are not known by the heartbeat of a host or an engine."""
 HOST_HEARTBEAT: Final = _SUPERVISOR.feed(
     "host.<host>.heartbeat", telemetry.HostHeartbeat, Durability.LOSSY, "Once a second from each supervisor."
 )

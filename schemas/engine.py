@@ -120,12 +120,14 @@ class WhichEngine(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 class ListEngines(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Asks for engines, most recent first.
 
-    `active` keeps those whose session has not ended, `labels` those whose configuration, as it is shown, has all of them.
+    `active` keeps those whose session has not ended, `labels` those whose configuration, as it is shown, has all of them. `cursor` is
+    the `next` of the page before.
     """
 
     active: bool = False
     limit: Annotated[int, Meta(ge=1, le=1000)] = 100
     labels: Labels = {}
+    cursor: InstanceId | None = None
 
 
 class SessionView(msgspec.Struct, frozen=True, kw_only=True):
@@ -158,6 +160,7 @@ class EngineView(msgspec.Struct, frozen=True, kw_only=True):
     `is_brake_taken` when the session that runs was heard to obey it, null while none is in sight. `losses` is what its loss
     limits know, of a session that is heard else from the record; `trading_hours` what its schedule lets pass, null while none is in sight.
     `dead_man` is what that session does by itself when no orchestrator is heard any more; null: nothing, or none is in sight.
+    `is_removed`: it is in no list any more, which its last view tells.
     """
 
     instance_id: InstanceId
@@ -180,6 +183,7 @@ class EngineView(msgspec.Struct, frozen=True, kw_only=True):
     losses: LossesView | None = None
     trading_hours: HoursView | None = None
     dead_man: DeadMan | None = None
+    is_removed: bool = False
 
 
 class FleetStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -190,10 +194,14 @@ class FleetStatus(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class EngineList(msgspec.Struct, frozen=True, kw_only=True):
-    """Engines, most recent first; `total_count` counts all that were asked for, whatever the limit."""
+    """Engines, most recent first; `total_count` counts all that were asked for, whatever the limit. `next` is null on the last page.
+
+    An engine that starts while pages are read goes to the top: it may come twice, or, where the page before ended with it, all come anew.
+    """
 
     engines: tuple[EngineView, ...]
     total_count: int
+    next: InstanceId | None = None
 
 
 class ListSessions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

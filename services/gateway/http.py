@@ -46,7 +46,7 @@ def application(gateway: Gateway) -> web.Application:
     app = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=[_conversation(gateway)])
     app.on_response_prepare.append(_common_headers(gateway.settings.origins))
     for route in ROUTES:
-        if route.method == "GET" and route.media != "text/event-stream":
+        if route.method == "GET" and not route.is_stream:
             app.router.add_get(route.path, _endpoint(gateway, route), name=route.name)
         else:
             app.router.add_route(route.method, route.path, _endpoint(gateway, route), name=route.name)

@@ -21,6 +21,7 @@ from flotilla.services.gateway.docs.page import render
 from flotilla.services.gateway.fleet.probes import own_figures
 from flotilla.services.gateway.http import SCOPE, SPEAKS_FOR, application
 from flotilla.services.gateway.live.connections import Connection, Door
+from flotilla.services.gateway.live.fleet_memory import FleetMemory
 from flotilla.services.gateway.live.gateway import Gateway
 from flotilla.services.gateway.live.hosts import KnownHosts
 from flotilla.services.gateway.live.http_metrics import Meter
@@ -67,10 +68,13 @@ def assemble(bus: Bus, settings: GatewaySettings) -> Gateway:
     """The parts, put together and not started."""
     described = document(ROUTES, version("flotilla"))
     labels = KnownLabels()
+    fleet = FleetMemory(bus, lambda: datetime.now(UTC), max_clients=settings.max_streams)
+    hub = Hub(bus, labels, fleet.hear, max_clients=settings.max_streams, backlog=settings.stream_backlog)
     return Gateway(
         settings=settings,
         bus=bus,
-        hub=Hub(bus, labels, max_clients=settings.max_streams, backlog=settings.stream_backlog),
+        hub=hub,
+        fleet=fleet,
         labels=labels,
         watch=FleetWatch(bus),
         hosts=KnownHosts(bus),
@@ -94,8 +98,11 @@ async def serve(bus: Bus, settings: GatewaySettings) -> AsyncIterator[GatewayPro
     await gateway.hub.start()
     await gateway.watch.start()
     await gateway.hosts.start()
+    await gateway.fleet.start()
     tasks = Tasks()
     tasks.start(gateway.refusals.run(), name="refusals")
+    tasks.start(gateway.hub.run(), name="events")
+    tasks.start(gateway.fleet.run(), name="the fleet in memory")
     tasks.start(_end_streams(gateway), name="streams of tokens that are gone")
     tasks.start(_learn_labels(gateway), name="labels of engines in streams")
     runner = web.AppRunner(
@@ -117,6 +124,7 @@ async def serve(bus: Bus, settings: GatewaySettings) -> AsyncIterator[GatewayPro
         if listener is not None:
             listener.close()
         gateway.hub.close()
+        gateway.fleet.close()
         await tasks.close()
         await runner.cleanup()
 
@@ -138,6 +146,7 @@ async def _end_streams(gateway: Gateway) -> None:
     while True:
         await asyncio.sleep(_LOOK_S)
         gateway.hub.revoke(gateway.tokens.ending)
+        gateway.fleet.revoke(gateway.tokens.ending)
 
 
 async def _learn_labels(gateway: Gateway) -> None:

@@ -1,7 +1,7 @@
 """A gateway on a real bus and a real port, with an orchestrator and supervisors that answer what a test tells them to."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -423,13 +423,16 @@ class Stage:
 
 
 @asynccontextmanager
-async def staged(connect_as: ConnectAs, folder: Path, **settings: Any) -> AsyncIterator[Stage]:
-    """A gateway with its orchestrator."""
+async def staged(
+    connect_as: ConnectAs, folder: Path, *, answers: Mapping[str, Any] | None = None, **settings: Any
+) -> AsyncIterator[Stage]:
+    """A gateway with its orchestrator, whose other `answers` it has from the beginning."""
     file = folder / "tokens.jsonl"
     tokens = {role: create_token(file, str(role), role) for role in Role}
     bus = await connect_as(Actor.ORCHESTRATOR)
     await ensure_streams(bus)
     orchestrator = Orchestrator(bus)
+    orchestrator.answers |= answers or {}
     await orchestrator.start()
     gateway = await connect_as(Actor.GATEWAY, pushes=True)
     # Tests ask faster than people, and often without a good token.
@@ -443,4 +446,16 @@ async def staged(connect_as: ConnectAs, folder: Path, **settings: Any) -> AsyncI
             trace_configs=[comparing()],
         ) as http,
     ):
+        await _fleet_known(http)
+        orchestrator.requests.clear()
         yield Stage(probe.address, http, orchestrator, tokens)
+
+
+async def _fleet_known(http: aiohttp.ClientSession) -> None:
+    """The gateway asks for all there is when it starts: what a test looks at comes after that."""
+    async with asyncio.timeout(10):
+        while True:
+            async with http.get(f"{API}/fleet") as response:
+                if (await response.json())["is_complete"]:
+                    return
+            await asyncio.sleep(0.01)

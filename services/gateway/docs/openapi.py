@@ -69,7 +69,12 @@ class _Schemas:
         for route in routes:
             types += [
                 one
-                for one in (route.signature.reply, route.signature.body, *route.failures.values())
+                for one in (
+                    route.signature.reply,
+                    route.signature.body,
+                    *route.failures.values(),
+                    *route.messages,
+                )
                 if one is not None
             ]
             types += [field.type for field in msgspec.structs.fields(route.signature.query)]
@@ -149,7 +154,12 @@ def _headers(route: Route) -> list[dict[str, Any]]:
 def _responses(route: Route, schemas: _Schemas) -> dict[str, Any]:
     reply = route.signature.reply
     schema = {"schema": schemas.of(reply)} if reply is not None else {}
+    if route.messages:
+        schema = {"schema": {"anyOf": [schemas.of(message) for message in route.messages]}}
     responses: dict[str, Any] = {"200": {"description": "Done.", "content": {route.media: schema}}}
+    if route.is_socket:
+        done = "Switched to a WebSocket, whose messages are text: each one of these."
+        responses = {"101": {"description": done, "content": {route.media: schema}}}
     if route.name == "readyz":
         responses["503"] = {"description": "Not ready.", "content": {route.media: schema}}
     for status in sorted(_failures(route)):
@@ -174,6 +184,8 @@ def _failures(route: Route) -> set[int]:
         statuses |= {415}
     if _PLACEHOLDER.search(route.path) or "instance_id" in route.signature.query.__struct_fields__:
         statuses |= {404}
+    if route.is_socket:
+        statuses |= {400}
     if "instance_id" in route.signature.query.__struct_fields__ and route.media == "application/json":
         statuses |= {409}
     if route.method != "GET":

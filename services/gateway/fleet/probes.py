@@ -70,7 +70,7 @@ def own_figures(gateway: Gateway) -> dict[str, float]:
         "requests_total": gateway.meter.requests,
         "stream_clients": len(gateway.hub),
         "stream_frames_total": hub.frames,
-        "stream_events_missed_total": hub.events_missed,
+        "stream_fell_behind_total": hub.fell_behind,
         "stream_clients_dropped_total": hub.clients_dropped,
         "connections": len(gateway.door),
         "connections_refused_total": gateway.door.stats.refused,

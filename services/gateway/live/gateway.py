@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from flotilla.bus.bus import Bus
 from flotilla.services.gateway.live.connections import Door
+from flotilla.services.gateway.live.fleet_memory import FleetMemory
 from flotilla.services.gateway.live.hosts import KnownHosts
 from flotilla.services.gateway.live.http_metrics import Meter
 from flotilla.services.gateway.live.labels import KnownLabels
@@ -24,6 +25,7 @@ class Gateway:
     settings: GatewaySettings
     bus: Bus
     hub: Hub
+    fleet: FleetMemory
     labels: KnownLabels
     watch: FleetWatch
     hosts: KnownHosts

@@ -16,6 +16,7 @@ from flotilla.schemas.brakes import EngineBrake
 from flotilla.schemas.config import WORKER_TEMPLATE
 from flotilla.schemas.dead_man import DeadMan
 from flotilla.schemas.engine import EngineView
+from flotilla.schemas.health import Health
 from flotilla.schemas.labels import Labels
 from flotilla.schemas.loss_limits import LossesView
 from flotilla.schemas.states import ClientState, DesiredState, EngineType, FailureReason, RunState
@@ -28,6 +29,7 @@ class Topic(StrEnum):
 
     ENGINES = "engines"
     HOSTS = "hosts"
+    SERVICES = "services"
     BACKTESTS = "backtests"
 
 
@@ -117,6 +119,21 @@ class HostRow(msgspec.Struct, frozen=True, kw_only=True):
     stop_flags: tuple[StopFlag, ...] = ()
 
 
+class ServiceRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One service of the fleet, as it said last, at `heard_at`; `nats` is the gateway's own connection to the bus, which it sees itself.
+
+    `checks` has one entry per thing that it depends on, "ok" or what is wrong; ready means that all are.
+    """
+
+    service: str
+    is_ready: bool
+    heard_at: datetime | None = None
+    version: str | None = None
+    started_at: datetime | None = None
+    checks: dict[str, str] = {}
+    metrics: dict[str, float] = {}
+
+
 class BacktestRow(msgspec.Struct, frozen=True, kw_only=True):
     """One backtest; `progress` is 0 to 100, measured on simulated time. `total_return` is a share of the initial balance (0.1: ten per cent)."""
 
@@ -138,7 +155,7 @@ class BacktestRow(msgspec.Struct, frozen=True, kw_only=True):
     total_trades: int | None = None
 
 
-type Row = EngineRow | HostRow | BacktestRow
+type Row = EngineRow | HostRow | ServiceRow | BacktestRow
 
 
 class Heard(msgspec.Struct, kw_only=True):
@@ -170,7 +187,7 @@ def engine_row(view: EngineView, heard: Heard, stop_flag: StopFlag | None) -> En
         stop_flag=stop_flag,
         brake=view.brake if view.brake.is_on else None,
         losses=view.losses,
-        problems=view.problems,
+        problems=_known_problems(view),
         **_of_session(view),
     )
     if beat is not None:
@@ -203,6 +220,19 @@ def host_row(beat: HostHeartbeat, at: datetime) -> HostRow:
         has_cache=beat.has_cache,
         labels=beat.labels,
         stop_flags=beat.stop_flags,
+    )
+
+
+def service_row(said: Health, at: datetime) -> ServiceRow:
+    """The row of a service, heard at `at`."""
+    return ServiceRow(
+        service=said.service,
+        is_ready=said.is_ready,
+        heard_at=at,
+        version=said.version,
+        started_at=said.started_at,
+        checks=said.checks,
+        metrics=said.metrics,
     )
 
 
@@ -258,12 +288,19 @@ def _of_session(view: EngineView) -> Mapping[str, Any]:
     }
 
 
+def _known_problems(view: EngineView) -> tuple[str, ...]:
+    """What impairs the session as the record has it: its event may come before the heartbeat that says the same."""
+    session = view.session
+    impaired = (RunState.IMPAIRED, RunState.MISMATCH)
+    return (session.detail,) if session and session.state in impaired and session.detail else ()
+
+
 def _of_beat(beat: Heartbeat, at: datetime | None, view: EngineView) -> Mapping[str, Any]:
     resources = beat.resources
     return {
         "heard_at": at,
         "is_frozen": beat.is_frozen,
-        "problems": beat.problems or view.problems,
+        "problems": beat.problems or _known_problems(view),
         "notes": beat.notes,
         "lease_s": beat.lease_s,
         "events_queued": beat.events_queued,

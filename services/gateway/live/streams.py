@@ -1,7 +1,10 @@
-"""Fans what the bus publishes out to stream clients: each event is encoded once, and a slow client slows nobody but itself."""
+"""Fans what the bus publishes out to stream clients: each event is encoded once, and a slow client slows nobody but itself.
+
+Events are read from the stream that keeps them, in its order and with its numbers: what the bus says of them only wakes us. So none is
+missed while the bus is away, and a reader goes on where it left off, whichever gateway it comes to.
+"""
 
 import asyncio
-from collections import deque
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final
@@ -10,6 +13,7 @@ import msgspec
 
 from flotilla.bus.bus import Bus
 from flotilla.bus.logs import get_logger
+from flotilla.bus.streams import Delivery
 from flotilla.schemas.access import TokenRecord
 from flotilla.schemas.backtest import BacktestView
 from flotilla.schemas.contract import (
@@ -26,51 +30,16 @@ from flotilla.schemas.contract import (
 from flotilla.schemas.engine import EngineView, ListEngines
 from flotilla.schemas.fault import FaultCode, fault
 from flotilla.schemas.labels import Labels, text_of
+from flotilla.services.gateway.live.backlog import Backlog
+from flotilla.services.gateway.live.event_tail import EventTail, Told
 from flotilla.services.gateway.live.labels import KnownLabels
+from flotilla.services.gateway.live.place import Place
 from flotilla.services.gateway.web.auth import Ending
 
 log = get_logger(__name__)
 
 LAST_WORDS_S: Final = 0.5
 """How long a stream whose token is no longer good may take to be sent its end."""
-
-
-class Backlog:
-    """Frames waiting for one client. `missed` counts events that were pushed out since the client was last told."""
-
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self._events: deque[bytes] = deque()
-        self._latest: dict[tuple[str, str], bytes] = {}
-        self.missed = 0
-
-    def __len__(self) -> int:
-        return len(self._events) + len(self._latest)
-
-    def add_event(self, frame: bytes) -> bool:
-        """Queues an event behind the others; False when the oldest had to go for it."""
-        self._events.append(frame)
-        if len(self._events) <= self._limit:
-            return True
-        self._events.popleft()
-        self.missed += 1
-        return False
-
-    def add_latest(self, kind: str, name: str, frame: bytes) -> None:
-        """Replaces what was waiting of this kind and engine or backtest."""
-        self._latest[kind, name] = frame
-
-    def drop_latest(self, kind: str, name: str) -> None:
-        """Forgets what was waiting of this kind: an event said something newer."""
-        self._latest.pop((kind, name), None)
-
-    def take(self) -> tuple[int, list[bytes]]:
-        """Empties it: how many events are missing before the first of these frames, then the frames in order."""
-        missed, self.missed = self.missed, 0
-        frames = [*self._events, *self._latest.values()]
-        self._events.clear()
-        self._latest.clear()
-        return missed, frames
 
 
 _PROGRESS: Final = "backtest_progress"
@@ -93,14 +62,18 @@ type Subjects = frozenset[tuple[str, str]]
 """What something is about: names of ids, each with its value."""
 
 
-def frame(event: str, payload: object) -> bytes:
-    """One server-sent event. JSON has no raw line break, so its data is one line."""
-    return b"event: %b\ndata: %b\n\n" % (event.encode(), msgspec.json.encode(payload))
+def frame(event: str, payload: object, place: Place | None = None) -> bytes:
+    """One server-sent event; with its place, where there is something to go on from. JSON has no raw line break, so its data is one line."""
+    at = f"id: {place.text}\n".encode() if place else b""
+    return b"event: %b\n%bdata: %b\n\n" % (event.encode(), at, msgspec.json.encode(payload))
 
 
-def gap(reason: str, missed: int | None = None) -> bytes:
-    """Tells a client that events are missing here: how many of its own, null when nobody knows. Read the record for them."""
-    return frame("gap", {"reason": reason, "missed": missed})
+def gap(reason: str) -> bytes:
+    """Tells a client that events are missing here, nobody knows how many of its own. Read the record for them.
+
+    `expired`: the stream does not keep them any more; `unknown_place`: it left off in another stream, or at nothing that is a place.
+    """
+    return frame("gap", {"reason": reason, "missed": None})
 
 
 def ended(ending: Ending) -> bytes:
@@ -154,28 +127,38 @@ class Client:
 
     def revoke(self, ending: Ending) -> None:
         """Ends its stream with the reason, and without what is waiting: it may no longer see that."""
-        self.backlog.take()
-        self.backlog.add_event(ended(ending))
+        self.backlog.forget()
+        self.backlog.add_notice(ended(ending))
         self.end()
 
 
 class HubStats(msgspec.Struct):
-    """Counters since the start: frames meant for clients, events that slow ones missed, clients that read nothing."""
+    """Counters since the start: frames meant for clients, how often one fell behind, clients that read nothing."""
 
     frames: int = 0
-    events_missed: int = 0
+    fell_behind: int = 0
     clients_dropped: int = 0
 
 
 class Hub:
     """Listens to every feed of the engines and of the fleet once, for all clients."""
 
-    def __init__(self, bus: Bus, labels: KnownLabels, *, max_clients: int, backlog: int) -> None:
+    def __init__(
+        self,
+        bus: Bus,
+        labels: KnownLabels,
+        memory: Callable[[object], None],
+        *,
+        max_clients: int,
+        backlog: int,
+    ) -> None:
         self._bus = bus
         self._labels = labels
+        self._memory = memory
         self._learned: set[str] = set()
         self._max_clients = max_clients
         self._backlog = backlog
+        self._tail = EventTail(bus, _EVENTS, self._deliver, self._moved, self._skipped)
         self._clients: set[Client] = set()
         self._disturbances = 0
         self._is_closed = False
@@ -186,10 +169,13 @@ class Hub:
 
     async def start(self) -> None:
         """Subscribes; returns when the server knows of it."""
-        for kind, feed in _EVENTS.items():
-            await self._bus.listen(feed, self._event(kind))
+        await self._tail.start()
         for kind, feed in _TELEMETRY.items():
             await self._bus.listen(feed, self._telemetry(kind))
+
+    async def run(self) -> None:
+        """Reads events as they come, until cancelled."""
+        await self._tail.run()
 
     def close(self) -> None:
         """Ends every stream and takes no more. The bus unsubscribes when it drains."""
@@ -218,12 +204,12 @@ class Hub:
         """
         if not scope or text_of(scope) in self._learned:
             return
-        self._announce_disturbance()
+        self._check_disturbance()
         before = self._disturbances
         with self._labels.asking() as learn:
             found = await self._bus.call(ENGINE_LIST, ListEngines(active=True, limit=1000, labels=scope))
             learn(found.engines)
-        self._announce_disturbance()
+        self._check_disturbance()
         if before == self._disturbances:
             self._learned.add(text_of(scope))
 
@@ -231,39 +217,102 @@ class Hub:
         if client in self._clients:
             client.cut()
 
+    @property
+    def place(self) -> Place | None:
+        """Where the stream of events is read up to; None while it was never reached."""
+        return self._tail.place
+
     @contextmanager
-    def client(self, wish: Wish, cut: Callable[[], None]) -> Iterator[Client]:
-        """A client while it is connected. Raises FaultError `busy` when there are too many, `unavailable` while closing."""
+    def client(self, wish: Wish, cut: Callable[[], None], left_off: str | None) -> Iterator[Client]:
+        """A client while it is connected; one that `left_off` at a place is first sent what it has missed since.
+
+        Raises FaultError `busy` when there are too many, `unavailable` while closing, and while the events cannot be reached that it missed.
+        """
         if self._is_closed:
             raise fault(FaultCode.UNAVAILABLE, "the gateway is stopping", retry_after_s=1.0)
         if len(self._clients) >= self._max_clients:
             message = f"{len(self._clients)} streams are open, more are not admitted"
             raise fault(FaultCode.BUSY, message, retry_after_s=5.0)
-        client = Client(wish, Backlog(self._backlog), cut)
+        client = Client(wish, self._backlog_from(left_off), cut)
         self._clients.add(client)
         try:
             yield client
         finally:
             self._clients.discard(client)
 
-    def _event(self, kind: str) -> Callable[[Any, Mapping[str, str]], Awaitable[None]]:
-        async def receive(payload: Any, ids: Mapping[str, str]) -> None:
-            self._announce_disturbance()
-            if isinstance(payload, EngineView):
-                self._labels.saw(payload)
-            if clients := self._wanting(kind, payload, ids):
-                encoded = frame(kind, payload)
-                for client in clients:
-                    if kind == "backtest" and payload.status.is_final:
-                        client.backlog.drop_latest(_PROGRESS, payload.backtest_id)
-                    self.stats.events_missed += not client.backlog.add_event(encoded)
-                    client.ready.set()
+    async def next_frames(self, client: Client) -> list[bytes]:
+        """What waits for a client; for one that is behind, with what it missed, a page at a time. Raises FaultError `unavailable`."""
+        backlog = client.backlog
+        if not backlog.is_behind or client.is_ended:
+            return backlog.take()
+        page = await self._tail.page(backlog.after)
+        frames = [frame_ for delivery in page if (frame_ := self._missed(client, delivery)) is not None]
+        if page:
+            if page[0].seq > backlog.after + 1:
+                frames.insert(0, gap("expired"))
+            backlog.after = page[-1].seq
+        if not page or (self.place is not None and backlog.after >= self.place.number):
+            backlog.is_behind = False
+        return [*backlog.take(), *frames]
 
-        return receive
+    def _backlog_from(self, left_off: str | None) -> Backlog:
+        here = self.place
+        if left_off is None:
+            return Backlog(self._backlog, after=here.number if here else 0, is_behind=False)
+        if here is None:
+            raise fault(FaultCode.UNAVAILABLE, "events cannot be read now", retry_after_s=1.0)
+        place = Place.read(left_off)
+        if place is None or place.boot != here.boot or place.number > here.number:
+            backlog = Backlog(self._backlog, after=here.number, is_behind=False)
+            backlog.add_notice(gap("unknown_place"))
+            return backlog
+        return Backlog(self._backlog, after=place.number, is_behind=place.number < here.number)
+
+    def _missed(self, client: Client, delivery: Delivery) -> bytes | None:
+        told = self._tail.told(delivery)
+        if told is None or not client.wants(told.kind, _subjects(told.payload, told.ids), self._labels):
+            return None
+        self.stats.frames += 1
+        return frame(told.kind, told.payload, told.place)
+
+    def _moved(self) -> None:
+        """The stream of events is another: what was in the old one and was not read is not known."""
+        here = self.place.number if self.place else 0
+        for client in self._clients:
+            if client.backlog.after:
+                client.backlog.add_notice(gap("unknown_place"))
+            client.backlog.after, client.backlog.is_behind = here, False
+            client.ready.set()
+
+    def _skipped(self) -> None:
+        """The stream dropped events before we read them. Who is behind finds that out by itself."""
+        for client in self._clients:
+            if not client.backlog.is_behind:
+                client.backlog.add_notice(gap("expired"))
+                client.ready.set()
+
+    def _deliver(self, told: Told) -> None:
+        self._check_disturbance()
+        self._memory(told.payload)
+        if isinstance(told.payload, EngineView):
+            self._labels.saw(told.payload)
+        clients = self._wanting(told.kind, told.payload, told.ids)
+        if not clients:
+            return
+        encoded = frame(told.kind, told.payload, told.place)
+        for client in clients:
+            backlog = client.backlog
+            if told.kind == "backtest" and told.payload.status.is_final:
+                backlog.drop_latest(_PROGRESS, told.payload.backtest_id)
+            was_behind = backlog.is_behind
+            backlog.add_event(told.place.number, encoded)
+            self.stats.fell_behind += backlog.is_behind and not was_behind
+            client.ready.set()
 
     def _telemetry(self, kind: str) -> Callable[[Any, Mapping[str, str]], Awaitable[None]]:
         async def receive(payload: Any, ids: Mapping[str, str]) -> None:
-            self._announce_disturbance()
+            self._check_disturbance()
+            self._memory(payload)
             if clients := self._wanting(kind, payload, ids):
                 encoded = frame(kind, payload)
                 (name,) = ids.values()
@@ -279,16 +328,13 @@ class Hub:
         self.stats.frames += len(clients)
         return clients
 
-    def _announce_disturbance(self) -> None:
-        """Subscriptions hear nothing of what was published while the bus was away, nor of what overran them."""
+    def _check_disturbance(self) -> None:
+        """Telemetry hears nothing of what was published while the bus was away, nor of what overran it: labels are asked for anew."""
         disturbances = self._bus.stats.reconnects + self._bus.stats.slow_consumer_drops
         if disturbances != self._disturbances:
             self._disturbances = disturbances
             self._labels.forget()
             self._learned.clear()
-            for client in self._clients:
-                client.backlog.add_event(gap("bus"))
-                client.ready.set()
 
 
 def _subjects(payload: Any, ids: Mapping[str, str]) -> Subjects:

@@ -4,9 +4,10 @@ from typing import Final
 
 from flotilla.schemas.access import Role
 from flotilla.services.gateway.engines import strategy_replies
-from flotilla.services.gateway.fleet import audit, data, packages, probes, reads, templates
+from flotilla.services.gateway.fleet import audit, data, fleet_streams, packages, probes, reads, templates
 from flotilla.services.gateway.fleet import events as sse
 from flotilla.services.gateway.fleet import sign_in as session
+from flotilla.services.gateway.live.fleet_messages import FLEET_MESSAGES
 from flotilla.services.gateway.routes.route import (
     API,
     ENGINE,
@@ -33,6 +34,34 @@ STREAM_ROUTES: Final[tuple[Route, ...]] = (
         tag="stream",
         about=About.ENGINES,
         media="text/event-stream",
+    ),
+    observing(
+        "fleet",
+        f"{API}/fleet",
+        fleet_streams.read_fleet,
+        "All engines, hosts, services and recent backtests as they are now, from the gateway's memory, with the number to follow on from.",
+        tag="stream",
+        about=About.ENGINES,
+    ),
+    observing(
+        "fleet_stream",
+        f"{API}/fleet/stream",
+        fleet_streams.stream_fleet,
+        "The same and what changes, as server-sent events; `Last-Event-ID` goes on where a reader left off.",
+        tag="stream",
+        about=About.ENGINES,
+        media="text/event-stream",
+        messages=FLEET_MESSAGES,
+    ),
+    observing(
+        "fleet_socket",
+        f"{API}/fleet/ws",
+        fleet_streams.socket_fleet,
+        "The same over a WebSocket; `after` goes on where a reader left off.",
+        tag="stream",
+        about=About.ENGINES,
+        messages=FLEET_MESSAGES,
+        is_socket=True,
     ),
 )
 

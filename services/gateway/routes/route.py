@@ -31,6 +31,7 @@ class Route:
 
     `id_in_body` is where the body repeats the `instance_id` of the path or query; a body that says otherwise is refused.
     `takes` is the media type of a body that is no JSON and is read as it comes. `failures` are the bodies of failures that say more than the common one, by status.
+    `messages` are those of a stream; `is_socket`: they come over a WebSocket.
     """
 
     name: str
@@ -47,11 +48,18 @@ class Route:
     media: str = "application/json"
     takes: str | None = None
     failures: Mapping[int, Any] = field(default_factory=dict)
+    messages: tuple[Any, ...] = ()
+    is_socket: bool = False
     signature: Signature = field(init=False)
 
     def __post_init__(self) -> None:
         """Raises TypeError for a handler whose signature does not say the types of query, body and reply."""
         object.__setattr__(self, "signature", read_signature(self.handler))
+
+    @property
+    def is_stream(self) -> bool:
+        """True for one that is answered for as long as its client stays."""
+        return self.is_socket or self.media == "text/event-stream"
 
 
 observing = partial(Route, role=Role.OBSERVER)

@@ -35,6 +35,7 @@ type StreamKind = Literal[
     "backtest_progress",
 ]
 STREAM_KINDS: Final[tuple[str, ...]] = get_args(StreamKind.__value__)
+type FleetTopic = Literal["engines", "hosts", "services", "backtests"]
 type TemplateKind = Literal["engine", "strategy"]
 type PartName = Literal[
     "trades",
@@ -144,12 +145,28 @@ class SessionQuery(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StreamQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """Which kinds, separated by commas, and about what: an engine, a backtest, or a study; without them everything."""
+    """Which kinds, separated by commas, and about what: an engine, a backtest, or a study; without them everything.
+
+    `after` is the id of the last event that the reader took: it is sent what came since. A `Last-Event-ID` header says the same.
+    """
 
     instance_id: InstanceId | None = None
     backtest_id: BacktestId | None = None
     study_id: StudyId | None = None
     kinds: tuple[StreamKind, ...] = ()
+    after: Annotated[str, Meta(max_length=100)] | None = None
+
+
+class FleetQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """Which topics, separated by commas; all that the token sees without any."""
+
+    topics: tuple[FleetTopic, ...] = ()
+
+
+class FleetStreamQuery(FleetQuery, frozen=True, kw_only=True):
+    """The topics, and where the reader left off: `after` is the id of the last message that it took, `<boot>-<number>`."""
+
+    after: Annotated[str, Meta(max_length=100)] | None = None
 
 
 class CleanupQuery(msgspec.Struct, frozen=True, kw_only=True):

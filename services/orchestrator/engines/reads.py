@@ -86,8 +86,12 @@ class Reads:
         """Engines, most recent first."""
         known = self._fleet.active() if request.active else self._fleet.recent()
         engines = [engine for engine in known if matches(engine.shown_config.labels, request.labels)]
-        views = (self._view(engine) for engine in engines[: request.limit])
-        return EngineList(engines=fitting(views), total_count=len(engines))
+        start = _place_after(request.cursor, engines)
+        shown = fitting(self._view(engine) for engine in engines[start : start + request.limit])
+        is_last = start + len(shown) >= len(engines) or not shown
+        return EngineList(
+            engines=shown, total_count=len(engines), next=None if is_last else shown[-1].instance_id
+        )
 
     async def sessions(self, request: ListSessions) -> SessionList:
         """The sessions of an engine, newest first."""
@@ -169,3 +173,9 @@ def _log_lines(data: bytes) -> LogLines | None:
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         log.warning("log lines passed over", error=str(error))
         return None
+
+
+def _place_after(instance_id: str | None, engines: Sequence[Engine]) -> int:
+    """The place behind an engine; the first one where it is not among them any more."""
+    places = (place for place, engine in enumerate(engines, 1) if engine.instance_id == instance_id)
+    return next(places, 0)

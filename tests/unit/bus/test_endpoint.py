@@ -100,7 +100,7 @@ async def test_an_answer_goes_to_the_inbox_without_headers_and_is_counted() -> N
     served = Served()
     assert msgspec.structs.astuple(served.endpoint.stats) == (0, 0, "", 0)
     await served.told(b'{"limit":3}')
-    assert served.client.published == [(INBOX, b'{"engines":[],"total_count":0}', None)]
+    assert served.client.published == [(INBOX, b'{"engines":[],"total_count":0,"next":null}', None)]
     stats = served.endpoint.stats
     assert (stats.num_requests, stats.num_errors, stats.last_error) == (1, 0, "")
     assert stats.processing_time > 0

@@ -84,7 +84,7 @@ def test_the_picture_has_a_lane_for_everybody_and_an_arrow_for_what_each_may_ask
     assert "worker → orchestrator: 1 command and 1 question" in shown
     assert "supervisor → sidecar: 1 command" in shown
     assert "engine.<instance_id>.command.end_now" in shown
-    assert "gateway: 1 feed, all kept in EVENTS" in shown
+    assert "gateway: 2 feeds, 1 kept in EVENTS" in shown
     asked = {text.partition(":")[0] for text in shown if " → " in text}
     told = {f"{caller} → {call.owner}" for call in CALLS for caller in call.callers if caller != call.owner}
     assert asked == told
@@ -166,6 +166,8 @@ def test_the_gateway_asks_engines_and_supervisors_for_emergency_stops_and_for_wh
     said = actor_permissions(Actor.GATEWAY)["pub"]["allow"]
     assert "fleet.engine.start" in said
     assert [subject for subject in said if subject.startswith(("engine.", "host.", "$JS."))] == [
+        "$JS.API.DIRECT.GET.EVENTS",  # what streams of events show
+        "$JS.API.STREAM.INFO.EVENTS",
         "$JS.API.STREAM.MSG.GET.EVENTS",  # an engine's last words
         "engine.*.command.end_now",
         "engine.emergency_stop",

@@ -55,6 +55,7 @@ def record_view(engine: Engine, now: datetime) -> EngineView:
         restart_at=on_wall(engine.restart_at, now) if engine.restart_at else None,
         brake=engine.brake,
         losses=_losses(engine),
+        is_removed=engine.is_removed,
     )
 
 

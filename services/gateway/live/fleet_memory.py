@@ -1,0 +1,338 @@
+"""The fleet in memory: heard from the bus, numbered, and told to everybody who looks on from the same bytes.
+
+What may have been missed while the bus was away is asked for; until it is answered, what is told says that it is not complete.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Final
+
+import msgspec
+
+from flotilla.bus.bus import Bus
+from flotilla.bus.logs import get_logger
+from flotilla.schemas import contract
+from flotilla.schemas.access import TokenRecord
+from flotilla.schemas.backtest import BacktestView, ListBacktests
+from flotilla.schemas.engine import EngineView, ListEngines
+from flotilla.schemas.fault import FaultCode, FaultError, fault
+from flotilla.schemas.health import Health
+from flotilla.schemas.ids import new_request_id
+from flotilla.schemas.telemetry import EngineMetrics, Heartbeat, HostHeartbeat, StopFlag
+from flotilla.services.gateway.live.fleet_messages import (
+    Encoded,
+    FleetBeat,
+    FleetChanges,
+    FleetEnd,
+    FleetMessage,
+    FleetSnapshot,
+    Viewer,
+    snapshot_of,
+)
+from flotilla.services.gateway.live.numbered import Batch, FleetChange, NumberedRows
+from flotilla.services.gateway.live.place import Place
+from flotilla.services.gateway.live.rows import (
+    Heard,
+    Mode,
+    ServiceRow,
+    Topic,
+    backtest_row,
+    engine_row,
+    host_row,
+    mode_of,
+    service_row,
+)
+
+log = get_logger(__name__)
+
+PACE_S: Final = 0.2
+"""Between two batches of changes."""
+BEAT_S: Final = 1.0
+"""A client hears something at least this often."""
+MOST_BACKTESTS: Final = 500
+"""The newest ones are in mind; all are on record."""
+NATS: Final = "nats"
+_TRY_AGAIN_S: Final = 1.0
+_PAGE: Final = 1_000
+
+type _ViewKey = tuple[frozenset[Topic], str]
+
+
+class FleetClient:
+    """Somebody who looks on. It is offered one message at most; while it has not taken that, what changes waits in the rows."""
+
+    def __init__(self, viewer: Viewer, place: Place | None) -> None:
+        self.viewer = viewer
+        self.place = place
+        self.offered: Encoded | None = None
+        self.reason: str | None = None
+        self.news = asyncio.Event()
+
+    def end(self, reason: str) -> None:
+        """It is told why it is over, and nothing else any more."""
+        self.reason = reason
+        self.news.set()
+
+
+class FleetMemory:
+    """Rows of engines, hosts, services and backtests. `hear` takes what the bus says, as it comes."""
+
+    def __init__(self, bus: Bus, now: Callable[[], datetime], *, max_clients: int) -> None:
+        self._bus = bus
+        self._now = now
+        self._max_clients = max_clients
+        self.boot = new_request_id()
+        self._rows = NumberedRows()
+        self._views: dict[str, EngineView] = {}
+        self._heard: dict[str, Heard] = {}
+        self._stops: dict[str, tuple[StopFlag, ...]] = {}
+        self._backtests: dict[str, datetime] = {}
+        self._unsaid: set[str] = set()
+        self._clients: set[FleetClient] = set()
+        self._newer: set[str] | None = None
+        self._known_at = -1
+
+    def __len__(self) -> int:
+        return len(self._clients)
+
+    @property
+    def is_complete(self) -> bool:
+        """False until all there is was asked for, since something may have been missed last."""
+        return self._bus.is_connected and self._known_at == self._missed()
+
+    async def start(self) -> None:
+        """Subscribes to what nobody else hands us; returns when the server knows of it."""
+        await self._bus.listen(contract.HOST_HEARTBEAT, self._hear_host)
+        for feed in contract.SERVICE_HEARTBEATS.values():
+            await self._bus.listen(feed, self._hear_service)
+
+    async def run(self) -> None:
+        """Asks for what there is, and tells what changes, until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._keep_complete(), name="what there is")
+            group.create_task(self._keep_telling(), name="changes")
+
+    def hear(self, payload: object) -> None:
+        """Takes a message of a feed; what is about no row says nothing here."""
+        match payload:
+            case EngineView():
+                if self._newer is not None:
+                    self._newer.add(payload.instance_id)
+                self._saw(payload)
+            case Heartbeat():
+                heard = self._heard.setdefault(payload.instance_id, Heard())
+                heard.beat, heard.beat_at = payload, self._now()
+                self._unsaid.add(payload.instance_id)
+            case EngineMetrics():
+                heard = self._heard.setdefault(payload.instance_id, Heard())
+                heard.metrics, heard.metrics_at = payload, self._now()
+                self._unsaid.add(payload.instance_id)
+            case BacktestView() if payload.study_id is None:
+                self._saw_backtest(payload)
+
+    def snapshot(self, viewer: Viewer) -> FleetSnapshot:
+        """Everything that somebody sees, as it is now."""
+        self._tell()
+        return snapshot_of(self._rows, viewer, boot=self.boot, at=self._now(), is_complete=self.is_complete)
+
+    @contextmanager
+    def client(self, viewer: Viewer, place: Place | None) -> Iterator[FleetClient]:
+        """A client while it is connected; one that left off in this run of ours goes on there. Raises FaultError `busy` when there are too many."""
+        if len(self._clients) >= self._max_clients:
+            message = f"{len(self._clients)} clients follow the fleet, more are not admitted"
+            raise fault(FaultCode.BUSY, message, retry_after_s=5.0)
+        # What came into its sight or left it meanwhile, by labels, is not known: who sees by labels begins anew.
+        is_ours = place is not None and place.boot == self.boot and not viewer.token.labels
+        client = FleetClient(viewer, place if is_ours else None)
+        self._clients.add(client)
+        try:
+            yield client
+        finally:
+            self._clients.discard(client)
+
+    async def next_message(self, client: FleetClient) -> Encoded:
+        """What a client is to be told next: first all of it or what it missed, then what changes; a beat when nothing did for a second."""
+        if client.reason is not None:
+            return _encoded(FleetEnd(reason=client.reason))
+        if client.place is None:
+            return self._all(client)
+        if client.offered is None and client.place.number == self._rows.number:
+            try:
+                async with asyncio.timeout(BEAT_S):
+                    await client.news.wait()
+            except TimeoutError:
+                if client.place.number == self._rows.number:
+                    return _encoded(self._beat())
+        client.news.clear()
+        if client.reason is not None:
+            return _encoded(FleetEnd(reason=client.reason))
+        return self._taken(client) or self._missed_by(client)
+
+    def close(self) -> None:
+        """Ends every stream."""
+        for client in self._clients:
+            client.end("closing")
+
+    def revoke(self, ending: Callable[[TokenRecord], object | None]) -> None:
+        """Ends the streams whose token is no longer good."""
+        for client in self._clients:
+            if client.reason is None and (why := ending(client.viewer.token)) is not None:
+                log.info("fleet stream ended", caller=client.viewer.token.name, reason=str(why))
+                client.end(str(why))
+
+    def _all(self, client: FleetClient) -> Encoded:
+        snapshot = self.snapshot(client.viewer)
+        client.place, client.offered = Place(self.boot, snapshot.number), None
+        return _encoded(snapshot, client.place)
+
+    def _taken(self, client: FleetClient) -> Encoded | None:
+        """The message that it was offered, where that goes on from its place."""
+        offered, client.offered = client.offered, None
+        if offered is not None and offered.place is not None:
+            client.place = offered.place
+        return offered
+
+    def _missed_by(self, client: FleetClient) -> Encoded:
+        """What changed while it did not read, each row once and as it is now."""
+        number = client.place.number if client.place else 0
+        changes = self._rows.since(number, client.viewer.sees)
+        if changes is None:
+            return self._all(client)
+        client.place = Place(self.boot, self._rows.number)
+        return _encoded(self._changes(self._rows.number, changes), client.place)
+
+    def _number(self) -> Batch | None:
+        """Makes rows of what was heard, and numbers what they change."""
+        for instance_id in self._unsaid:
+            if (view := self._views.get(instance_id)) is not None:
+                heard = self._heard.get(instance_id, Heard())
+                stop = self._stop_flag(view)
+                self._rows.put(Topic.ENGINES, instance_id, engine_row(view, heard, stop))
+            else:
+                self._rows.drop(Topic.ENGINES, instance_id)
+        self._unsaid.clear()
+        self._rows.put(Topic.SERVICES, NATS, ServiceRow(service=NATS, is_ready=self._bus.is_connected))
+        return self._rows.close_batch()
+
+    def _tell(self) -> None:
+        """Numbers what changed, and offers it to who is waiting for just that."""
+        batch = self._number()
+        if batch is None:
+            return
+        told: dict[_ViewKey, Encoded | None] = {}
+        for client in self._clients:
+            if client.place is None or client.offered or client.place.number != batch.number - 1:
+                continue  # It reads what it missed from the rows.
+            key = client.viewer.key
+            if key not in told:
+                told[key] = self._told(batch, client.viewer)
+            if (message := told[key]) is None:
+                client.place = Place(self.boot, batch.number)
+            else:
+                client.offered = message
+                client.news.set()
+
+    def _told(self, batch: Batch, viewer: Viewer) -> Encoded | None:
+        changes = batch.seen(viewer.sees)
+        if not changes:
+            return None
+        return _encoded(self._changes(batch.number, changes), Place(self.boot, batch.number))
+
+    def _changes(self, number: int, changes: list[FleetChange]) -> FleetChanges:
+        return FleetChanges(number=number, at=self._now(), is_complete=self.is_complete, changes=changes)
+
+    def _beat(self) -> FleetBeat:
+        return FleetBeat(number=self._rows.number, at=self._now(), is_complete=self.is_complete)
+
+    async def _keep_telling(self) -> None:
+        while True:
+            await asyncio.sleep(PACE_S)
+            if self._clients:  # rows are made when somebody looks
+                self._tell()
+
+    async def _keep_complete(self) -> None:
+        while True:
+            if self._bus.is_connected and not self.is_complete:
+                try:
+                    await self._ask()
+                except FaultError as error:
+                    log.debug("what there is was not answered", error=str(error))
+            await asyncio.sleep(_TRY_AGAIN_S)
+
+    async def _ask(self) -> None:
+        """Asks for all engines and the newest backtests. What is told meanwhile is newer than the answer."""
+        missed, self._newer = self._missed(), set()
+        try:
+            engines = await self._list_engines()
+            for instance_id in self._views.keys() - engines.keys() - self._newer:
+                self._forget(instance_id)
+            for instance_id, view in engines.items():
+                if instance_id not in self._newer:
+                    self._saw(view)
+            for backtest in await self._list_backtests():
+                self._saw_backtest(backtest)
+        finally:
+            self._newer = None
+        self._known_at = missed
+
+    async def _list_engines(self) -> dict[str, EngineView]:
+        engines: dict[str, EngineView] = {}
+        cursor: str | None = None
+        while True:
+            page = await self._bus.call(contract.ENGINE_LIST, ListEngines(limit=_PAGE, cursor=cursor))
+            news = {view.instance_id: view for view in page.engines if view.instance_id not in engines}
+            engines |= news
+            if page.next is None or not news:
+                return engines
+            cursor = page.next
+
+    async def _list_backtests(self) -> tuple[BacktestView, ...]:
+        asked = ListBacktests(limit=100)
+        return (await self._bus.call(contract.BACKTEST_LIST, asked)).backtests
+
+    def _missed(self) -> int:
+        return self._bus.stats.reconnects + self._bus.stats.slow_consumer_drops
+
+    def _saw(self, view: EngineView) -> None:
+        if view.is_removed:
+            self._forget(view.instance_id)
+            return
+        self._views[view.instance_id] = view
+        self._unsaid.add(view.instance_id)
+
+    def _forget(self, instance_id: str) -> None:
+        self._views.pop(instance_id, None)
+        self._heard.pop(instance_id, None)
+        self._unsaid.add(instance_id)
+
+    def _saw_backtest(self, view: BacktestView) -> None:
+        self._backtests[view.backtest_id] = view.created_at
+        self._rows.put(Topic.BACKTESTS, view.backtest_id, backtest_row(view))
+        if len(self._backtests) > MOST_BACKTESTS:
+            oldest = min(self._backtests, key=lambda one: self._backtests[one])
+            del self._backtests[oldest]
+            self._rows.drop(Topic.BACKTESTS, oldest)
+
+    def _stop_flag(self, view: EngineView) -> StopFlag | None:
+        """The emergency stop that keeps an engine from starting, on whichever host it is set."""
+        is_worker = mode_of(view) is Mode.WORKER
+        flags = (flag for flags in self._stops.values() for flag in flags)
+        return next((flag for flag in flags if flag.names(view.instance_id, is_worker=is_worker)), None)
+
+    async def _hear_host(self, beat: HostHeartbeat, ids: Mapping[str, str]) -> None:
+        if beat.host != ids["host"]:
+            return
+        if self._stops.get(beat.host, ()) != beat.stop_flags:
+            self._stops[beat.host] = beat.stop_flags
+            self._unsaid.update(self._views)
+        self._rows.put(Topic.HOSTS, beat.host, host_row(beat, self._now()))
+
+    async def _hear_service(self, said: Health, _: Mapping[str, str]) -> None:
+        self._rows.put(Topic.SERVICES, said.service, service_row(said, self._now()))
+
+
+def _encoded(message: FleetMessage, place: Place | None = None) -> Encoded:
+    kind = str(message.__struct_config__.tag)
+    return Encoded(kind, msgspec.json.encode(message), place)
