@@ -73,7 +73,7 @@ from flotilla.schemas.states import ClientState, DesiredState, RunState, StopPol
 from flotilla.schemas.strategy import StrategyList, StrategyView
 from flotilla.schemas.telemetry import HostHeartbeat, Resources, StopFlag, StopReport
 from flotilla.services.gateway.routes.route import Route
-from flotilla.services.gateway.service import serve
+from flotilla.services.gateway.service import GatewayProbe, serve
 from flotilla.services.gateway.settings import GatewaySettings
 from tests.access import create_token
 from tests.documented import comparing
@@ -446,16 +446,13 @@ async def staged(
             trace_configs=[comparing()],
         ) as http,
     ):
-        await _fleet_known(http)
+        await _fleet_known(probe)
         orchestrator.requests.clear()
         yield Stage(probe.address, http, orchestrator, tokens)
 
 
-async def _fleet_known(http: aiohttp.ClientSession) -> None:
+async def _fleet_known(probe: GatewayProbe) -> None:
     """The gateway asks for all there is when it starts: what a test looks at comes after that."""
     async with asyncio.timeout(10):
-        while True:
-            async with http.get(f"{API}/fleet") as response:
-                if (await response.json())["is_complete"]:
-                    return
+        while not probe.metrics()["fleet_complete"]:
             await asyncio.sleep(0.01)

@@ -442,7 +442,7 @@ async def test_events_of_a_time_without_the_bus_are_read_when_it_is_back(
         nats.kill()
         nats.start()
         for seq in range(2, 5):  # the gateway may not be connected yet
-            await _kept(sidecar, alert(seq))
+            await kept(sidecar, alert(seq))
         got = [await reader.event(timeout_s=15) for _ in range(3)]
         assert [(kind, payload["seq"]) for kind, payload in got] == [("alert", 2), ("alert", 3), ("alert", 4)]
 
@@ -466,13 +466,13 @@ async def test_a_poisoned_message_ends_no_stream(stage: Stage, sidecar: Bus, con
         assert (await reader.event())[1]["seq"] == 1
 
 
-async def _kept(sidecar: Bus, event: EngineEvent[Alert]) -> None:
+async def kept(sidecar: Bus, event: EngineEvent[Alert], instance_id: str = "e1") -> None:
     """Publishes until the stream has it, as a sidecar does."""
     async with asyncio.timeout(20):
         while True:
             try:
                 await sidecar.publish_durable(
-                    contract.ALERT, event, message_id=str(event.seq), instance_id="e1"
+                    contract.ALERT, event, message_id=str(event.seq), instance_id=instance_id
                 )
             except FaultError:
                 await asyncio.sleep(0.05)

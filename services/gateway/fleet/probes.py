@@ -68,6 +68,8 @@ def own_figures(gateway: Gateway) -> dict[str, float]:
     hub, bus = gateway.hub.stats, gateway.bus.stats
     return {
         "requests_total": gateway.meter.requests,
+        "fleet_clients": len(gateway.fleet),
+        "fleet_complete": float(gateway.fleet.is_complete),
         "stream_clients": len(gateway.hub),
         "stream_frames_total": hub.frames,
         "stream_fell_behind_total": hub.fell_behind,

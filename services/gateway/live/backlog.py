@@ -29,8 +29,12 @@ class Backlog:
             return
         self._events.append((seq, frame))
         if len(self._events) > self._limit:
-            self._events.clear()
-            self.is_behind = True
+            self.fall_behind()
+
+    def fall_behind(self) -> None:
+        """What waits is read from the stream of events instead, with what follows."""
+        self._events.clear()
+        self.is_behind = True
 
     def add_notice(self, frame: bytes) -> None:
         """Queues what is no event, such as the end of the stream, before them."""

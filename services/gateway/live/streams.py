@@ -38,6 +38,7 @@ from flotilla.services.gateway.web.auth import Ending
 
 log = get_logger(__name__)
 
+_LEARNING_S: Final = 0.1
 LAST_WORDS_S: Final = 0.5
 """How long a stream whose token is no longer good may take to be sent its end."""
 
@@ -245,6 +246,9 @@ class Hub:
         backlog = client.backlog
         if not backlog.is_behind or client.is_ended:
             return backlog.take()
+        if client.token.labels and text_of(client.token.labels) not in self._learned:
+            await asyncio.sleep(_LEARNING_S)
+            return backlog.take()
         page = await self._tail.page(backlog.after)
         frames = [frame_ for delivery in page if (frame_ := self._missed(client, delivery)) is not None]
         if page:
@@ -329,12 +333,18 @@ class Hub:
         return clients
 
     def _check_disturbance(self) -> None:
-        """Telemetry hears nothing of what was published while the bus was away, nor of what overran it: labels are asked for anew."""
+        """Of what was published while the bus was away, or overran us, telemetry is lost, and whose an engine is now is not known.
+
+        Who sees by labels reads on once those were asked for anew.
+        """
         disturbances = self._bus.stats.reconnects + self._bus.stats.slow_consumer_drops
         if disturbances != self._disturbances:
             self._disturbances = disturbances
             self._labels.forget()
             self._learned.clear()
+            for client in self._clients:
+                if client.token.labels:
+                    client.backlog.fall_behind()
 
 
 def _subjects(payload: Any, ids: Mapping[str, str]) -> Subjects:
