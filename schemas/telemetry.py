@@ -303,7 +303,10 @@ class FeedProgress(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class MarkedEquity(msgspec.Struct, frozen=True, kw_only=True):
-    """What the accounts are worth with everything open valued at the market; `amount` is null for what `unknown` says."""
+    """What the accounts are worth with everything open valued at the market; `amount` is null for what `unknown` says.
+
+    `currency` is that of the engine's loss limits, else the one that its accounts are in, empty where they are in several.
+    """
 
     currency: str
     amount: Decimal | None

@@ -117,7 +117,7 @@ class LiveEngine:
         )
         self._put(run.brake)
         self._node.gate.hours = OpeningHours(run.trading_hours) if run.trading_hours else None
-        self._equity = EquityMarks(self._kernel, run.equity_currency) if run.equity_currency else None
+        self._equity = EquityMarks(self._kernel, run.equity_currency)
         if run.lease_until_s is not None:
             self._node.gate.lease_until_s = run.lease_until_s
         self._intervening = Intervening(
@@ -398,8 +398,7 @@ class LiveEngine:
 
     def _measured(self) -> Measured:
         measured = measure(self._run, self._kernel, self._tap, self._feeds, self._venues)
-        if self._equity is not None:
-            measured = msgspec.structs.replace(measured, equity=self._equity.mark())
+        measured = msgspec.structs.replace(measured, equity=self._equity.mark())
         return Measured(msgspec.json.encode(measured))
 
 

@@ -85,7 +85,7 @@ class Run(msgspec.Struct, frozen=True, tag=True):
 
     `secrets` are the entries of the secret store that the plan names; `cache` is the engine's part of Redis, if it has one. `packages` are
     the archives that strategies come from, `wheels` is the folder of what these need. `brake` is on from the beginning.
-    `equity_currency` is what the equity is marked in, empty where nobody asks for it. Outside of `trading_hours` only orders that reduce pass.
+    `equity_currency` is what the equity is marked in, that of the accounts where it is empty. Outside of `trading_hours` only orders that reduce pass.
     `lease_until_s` is when the lease on its accounts runs out, in seconds since boot; null where it holds none.
     """
 

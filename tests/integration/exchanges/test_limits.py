@@ -41,17 +41,20 @@ async def marked(engine: Engine, is_it: Decimal | None = None) -> MarkedEquity:
     return await engine.until(look)
 
 
+@pytest.mark.parametrize("chosen", ["USDT", ""])
 async def test_equity_is_the_balance_and_what_is_open_at_the_side_that_closes_it(
-    zygote: ZygoteProcess, venue: Venue
+    zygote: ZygoteProcess, venue: Venue, chosen: str
 ) -> None:
+    """In the currency of the limits, else in the only one that the account has."""
     await venue.control("touch", symbol="BTCUSDT", bid="60000", ask="60001", size="10")
-    run = msgspec.structs.replace(run_on(venue, resting="0.010"), equity_currency="USDT")
+    run = msgspec.structs.replace(run_on(venue, resting="0.010"), equity_currency=chosen)
     engine = Engine(zygote, run)
     await engine.phase(RunState.TRADING)
     await engine.net("0.030")
     (bought,) = (await venue.account())["fills"]
     paid = Decimal(bought["price"]) * Decimal("0.030") + Decimal(bought["commission"])
-    await marked(engine, Decimal(100_000) - paid + 60_000 * Decimal("0.030"))
+    mark = await marked(engine, Decimal(100_000) - paid + 60_000 * Decimal("0.030"))
+    assert (mark.currency, mark.unknown) == ("USDT", ())
     await venue.control("touch", symbol="BTCUSDT", bid="50000", ask="50001", size="10")
     await marked(engine, Decimal(100_000) - paid + 50_000 * Decimal("0.030"))
 
