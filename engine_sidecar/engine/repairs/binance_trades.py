@@ -2,7 +2,8 @@
 
 The adapter asks for trades without saying how many, and never for those before or after what it got. What its orders were filled beyond
 that it makes up. It has a comment that says so of orders ("in the future we should add pagination"). So while a client
-reports on its whole account, which is at the start and after a reconnect, trades are asked for in pages.
+reports on its whole account, which is at the start and after a reconnect, trades are asked for in pages, and so are those since a moment:
+of more than a page the venue gives the oldest.
 """
 
 from collections.abc import Awaitable, Callable
@@ -22,7 +23,8 @@ def repair_binance_trades(client: Any) -> None:
     ask = account.query_user_trades
 
     async def in_pages(symbol: str, start_time: int | None = None, **asked: Any) -> list[Any]:
-        if not client.reconciliation_active:
+        is_of_one = asked.get("order_id") is not None
+        if is_of_one or (not client.reconciliation_active and start_time is None):
             found: list[Any] = await ask(symbol=symbol, start_time=start_time, **({"limit": MOST} | asked))
             return found
         newest = await ask(symbol=symbol, **({"limit": MOST} | asked))

@@ -6,29 +6,46 @@ one up, with an id and a commission of its own, or end an order without what it 
 https://github.com/nautechsystems/nautilus_trader/pull/4991 asks for them on reconnecting, for one venue.
 """
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, Final
 
 from nautilus_trader.model.enums import OrderStatus
+from nautilus_trader.model.identifiers import ClientOrderId
 
 from flotilla.engine_sidecar.engine.repairs.late_fills import late_trades, trade_of
 from flotilla.engine_sidecar.engine.venues.comparison import Difference
 
 _ENDED: Final = (OrderStatus.REJECTED, OrderStatus.CANCELED, OrderStatus.EXPIRED)
 
-type CatchUp = Callable[[Any, set[str]], Awaitable[bool]]
-"""Asks a client's venue for its trades in these instruments, and takes those that are missing; false where it did not answer."""
+type Behind = dict[str, int]
+"""By instrument, since when (UNIX nanoseconds, by the engine's clock) a venue's trades are to be asked for: no order of which one may be
+missing was made before."""
+type CatchUp = Callable[[Any, Behind], Awaitable[bool]]
+"""Asks a client's venue for its trades, and takes those that are missing; false where it did not answer."""
 
 
-def unheard(found: Iterable[Difference]) -> set[str]:
-    """The instruments of orders that are open in the engine, and that a fill which it did not hear of could explain."""
-    return {
-        each.instrument
-        for each in found
-        if each.what == "order"
-        and each.engine is not None
-        and (each.venue is None or each.venue > each.engine)
-    }
+def unheard(cache: Any, found: Iterable[Difference]) -> Behind:
+    """Orders that are open in the engine, and that a fill which it did not hear of could explain."""
+    behind: Behind = {}
+    for each in found:
+        may_be_filled = each.engine is not None and (each.venue is None or each.venue > each.engine)
+        if each.what == "order" and may_be_filled:
+            order = cache.order(ClientOrderId(each.order))
+            add(behind, each.instrument, order.ts_init if order is not None else 0)
+    return behind
+
+
+def add(behind: Behind, instrument: str, since_ns: int) -> None:
+    """Notes that trades in an instrument are to be asked for from a moment on, or from an earlier one where that was noted already."""
+    behind[instrument] = min(since_ns, behind.get(instrument, since_ns))
+
+
+def together(one: Mapping[str, int], other: Mapping[str, int]) -> Behind:
+    """Both."""
+    behind = dict(one)
+    for instrument, since_ns in other.items():
+        add(behind, instrument, since_ns)
+    return behind
 
 
 def take(kernel: Any, fills: Iterable[Any]) -> None:
@@ -82,18 +99,20 @@ def _wrap_one(engine: Any, client: Any, catch_up: CatchUp) -> None:
 
 async def _catch_up(engine: Any, client: Any, reports: list[Any], catch_up: CatchUp) -> bool:
     """False where nothing was missing, or was told."""
-    behind = []
+    late: list[tuple[Any, Any]] = []
+    behind: Behind = {}
     for report in reports:
         order = _order_of(engine, report)
         if order is None or order.is_closed or report.filled_qty <= order.filled_qty:
             continue
         if order.status == OrderStatus.SUBMITTED:
             engine._generate_order_accepted(order, report)  # else the venue's id of it is not known
-        behind.append((order, report))
-    if not behind:
+        late.append((order, report))
+        add(behind, report.instrument_id.value, order.ts_init)
+    if not late:
         return False
-    is_told = await catch_up(client, {report.instrument_id.value for _, report in behind})
-    for order, report in [] if is_told else behind:
+    is_told = await catch_up(client, behind)
+    for order, report in [] if is_told else late:
         report.filled_qty = order.filled_qty
         report.order_status = OrderStatus.PARTIALLY_FILLED if order.filled_qty else OrderStatus.ACCEPTED
     return is_told

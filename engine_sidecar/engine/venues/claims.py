@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from nautilus_trader.model.events import OrderCanceled, OrderExpired, OrderRejected
 
+from flotilla.engine_sidecar.engine.venues.catching_up import Behind, add
 from flotilla.engine_sidecar.engine.venues.comparison import Difference, Side
 from flotilla.engine_sidecar.engine.venues.reports import ReportsFailed
 
@@ -52,13 +53,14 @@ class Claims:
 
     async def settle(
         self, client: str, noted: Collection[tuple[str, str]], venue: Side, ask: AskOrder
-    ) -> set[str]:
-        """Tells of those that the venue does not have among its open orders. Returns the instruments of those that it has filled further.
+    ) -> Behind:
+        """Tells of those that the venue does not have among its open orders. Returns which trades are missing of those that it has filled
+        further.
 
         What was rejected, seen open, or only supposed to have ended, may have been filled meanwhile: of each such order the venue is
         asked. Where it does not say, that is left for a later look, with all that would be asked after it or after the first `MOST_ASKED`.
         """
-        left, filled = MOST_ASKED, set[str]()
+        left, behind = MOST_ASKED, dict[str, int]()
         for key in noted:
             name, order = self._ended.get(key, ("", None))
             if name != client or key in venue.orders:
@@ -79,8 +81,8 @@ class Claims:
             self._found_open.discard(key)
             self._tell(order, found)
             if found is not None and found[1] > order.filled_qty.as_decimal():
-                filled.add(key[0])
-        return filled
+                add(behind, key[0], order.ts_init)
+        return behind
 
     def deny(self, found: Iterable[Difference]) -> None:
         """Tells of those that were seen open at the venue for longer than a cancel is on its way."""

@@ -11,7 +11,13 @@ from typing import Any, Final
 
 import msgspec
 
-from flotilla.engine_sidecar.engine.venues.catching_up import ask_for_trades_first, take, unheard
+from flotilla.engine_sidecar.engine.venues.catching_up import (
+    Behind,
+    ask_for_trades_first,
+    take,
+    together,
+    unheard,
+)
 from flotilla.engine_sidecar.engine.venues.claims import Claims, TellOrder
 from flotilla.engine_sidecar.engine.venues.comparison import Difference, Seen, Side, differences, without
 from flotilla.engine_sidecar.engine.venues.foreign import ForeignFills
@@ -60,8 +66,8 @@ class VenueGate:
         self._unexplained = Lasting()
         self._accepted: tuple[Difference, ...] = ()
         self._silent: dict[str, tuple[float, str]] = {}
-        self._filled: dict[str, set[str]] = defaultdict(set)
-        """By client the instruments with orders that ended for the engine, and that the venue has filled further."""
+        self._filled: dict[str, Behind] = defaultdict(dict)
+        """By client what orders that ended for the engine the venue has filled further."""
         self._one_at_a_time = asyncio.Lock()
         self.last_fault = ""
         """Why orders and positions are still not known at the start."""
@@ -230,7 +236,7 @@ class VenueGate:
             try:
                 seen, moving = await self._seen_at(client, is_whole=is_whole)
                 suspected = (each for each in seen if each.key in self._seen.suspected)
-                if behind := unheard(suspected) | self._filled[name]:
+                if behind := together(unheard(self._kernel.cache, suspected), self._filled[name]):
                     await self._catch_up(client, behind)
                     seen, moving = await self._seen_at(client, is_whole=is_whole)
             except ReportsFailed as error:
@@ -272,21 +278,23 @@ class VenueGate:
                 self._foreign.forget_flat(each.client, each.instrument)
         return differences(str(client.id), engine, venue), moving
 
-    async def _catch_up(self, client: Any, instruments: set[str]) -> bool:
+    async def _catch_up(self, client: Any, behind: Behind) -> bool:
         """Takes the fills that were not heard; false where the venue does not tell them: what differs is told all the same."""
         async with self._one_at_a_time:
             try:
-                take(self._kernel, await self._reports.fills(client, instruments))
-                self._filled[str(client.id)] -= instruments
+                take(self._kernel, await self._reports.fills(client, behind))
+                for instrument in behind:
+                    self._filled[str(client.id)].pop(instrument, None)
             except ReportsFailed as error:
                 self._kernel.logger.warning(f"fills that may be missing: {error}")
                 return False
         return True
 
     async def _settle(self, client: Any, noted: Collection[tuple[str, str]], venue: Side) -> None:
-        self._filled[str(client.id)] |= await self._claims.settle(
+        filled = await self._claims.settle(
             str(client.id), noted, venue, lambda order: self._reports.of_order(client, order)
         )
+        self._filled[str(client.id)] = together(self._filled[str(client.id)], filled)
 
     def _interests(self, client: Any) -> set[str]:
         """The instruments that the engine has to do with, by its cache, and those that differ, or may."""

@@ -24,6 +24,7 @@ class Venue:
         start_time: int | None = None,
         end_time: int | None = None,
         limit: int = 500,
+        order_id: int | None = None,
     ) -> list[Any]:
         self.asked += 1
         found = [
@@ -71,5 +72,13 @@ async def test_nothing_from_before_the_time_is_told() -> None:
 async def test_one_order_is_asked_about_in_one_page() -> None:
     venue = Venue(5_000)
     client_of(venue, reports=False)
-    assert len(await venue.query_user_trades("X", FIRST_MS)) == 1_000
-    assert venue.asked == 1
+    assert len(await venue.query_user_trades("X", order_id=7)) == 1_000
+    assert len(await venue.query_user_trades("X")) == 1_000
+    assert venue.asked == 2
+
+
+async def test_those_since_a_moment_are_the_newest_too() -> None:
+    venue = Venue(2_500)
+    client_of(venue, reports=False)
+    found = await venue.query_user_trades("X", FIRST_MS + 1)
+    assert [found[0].time, found[-1].time] == [FIRST_MS + 1, FIRST_MS + 833]

@@ -8,7 +8,12 @@ import msgspec
 import pytest
 from nautilus_trader.model.enums import OrderStatus
 
-from flotilla.engine_sidecar.engine.venues.catching_up import ask_for_trades_first, take, unheard
+from flotilla.engine_sidecar.engine.venues.catching_up import (
+    ask_for_trades_first,
+    take,
+    together,
+    unheard,
+)
 from flotilla.engine_sidecar.engine.venues.comparison import Difference
 
 
@@ -31,7 +36,26 @@ def test_trades_are_asked_for_where_a_fill_of_an_open_order_would_explain_it(
         for name, given in (("engine", engine), ("venue", venue))
     }
     found = Difference("V", what, "X", "A", **quantities)  # type: ignore[arg-type]
-    assert unheard([found]) == ({"X"} if asked else set())
+    cache = SimpleNamespace(order=lambda name: SimpleNamespace(ts_init=7) if name.value == "A" else None)
+    assert unheard(cache, [found]) == ({"X": 7} if asked else {})
+
+
+def test_trades_are_asked_for_since_the_first_order_that_lacks_one_and_all_of_them_where_that_is_not_known() -> (
+    None
+):
+    made = {"A": 9, "B": 5}
+    cache = SimpleNamespace(
+        order=lambda name: SimpleNamespace(ts_init=made[name.value]) if name.value in made else None
+    )
+
+    def behind(*names: str) -> dict[str, int]:
+        return unheard(
+            cache, [Difference("V", "order", "X", name, engine=Decimal(1), venue=None) for name in names]
+        )
+
+    assert behind("A", "B") == {"X": 5}
+    assert behind("A", "another's") == {"X": 0}
+    assert together({"X": 5, "Y": 1}, {"X": 3, "Z": 2}) == {"X": 3, "Y": 1, "Z": 2}
 
 
 @pytest.mark.parametrize(
@@ -94,7 +118,7 @@ async def test_while_a_venue_does_not_tell_its_trades_no_report_says_what_an_ord
 ) -> None:
     """NautilusTrader would make up a trade of the difference."""
     order = SimpleNamespace(
-        status=OrderStatus.ACCEPTED, is_closed=False, filled_qty=filled, client_order_id="O-1"
+        status=OrderStatus.ACCEPTED, is_closed=False, filled_qty=filled, client_order_id="O-1", ts_init=4
     )
 
     def report() -> SimpleNamespace:
@@ -112,8 +136,8 @@ async def test_while_a_venue_does_not_tell_its_trades_no_report_says_what_an_ord
     async def all_of_them() -> tuple[list[Any], set[Any]]:
         return [report()], set()
 
-    async def catch_up(_: object, instruments: set[str]) -> bool:
-        assert instruments == {"X.V"}
+    async def catch_up(_: object, behind: dict[str, int]) -> bool:
+        assert behind == {"X.V": 4}
         return is_told
 
     client = SimpleNamespace(account_id="V-1", generate_order_status_report=one)

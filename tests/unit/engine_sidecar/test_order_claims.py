@@ -35,7 +35,7 @@ def claims_of(*events: Any, client: str = "V") -> tuple[Claims, list[Found | Non
     told: list[Found | None] = []
     heard: list[Any] = []
     orders = {
-        each.client_order_id: SimpleNamespace(**named(each), filled_qty=Quantity.from_int(1))
+        each.client_order_id: SimpleNamespace(**named(each), filled_qty=Quantity.from_int(1), ts_init=1)
         for each in events
     }
     kernel = SimpleNamespace(
@@ -98,7 +98,7 @@ async def test_what_the_venue_has_filled_further_is_said(filled: int, instrument
     async def ask(_: Any) -> Found:
         return "FILLED", Decimal(filled)
 
-    assert await made.settle("V", made.noted(), NOTHING, ask) == instruments
+    assert (await made.settle("V", made.noted(), NOTHING, ask)).keys() == instruments
     assert told == [("FILLED", Decimal(filled))]
 
 
