@@ -186,6 +186,25 @@ class NoPackages:
         return []
 
 
+class NoLedgers:
+    """A LedgerRecord in which there is nothing."""
+
+    async def page(self, *_: Any) -> list[Any]:
+        return []
+
+
+class NoMeasures:
+    """A MeasureRecord that keeps nothing."""
+
+    async def nothing(self, *_: Any) -> list[Any]:
+        return []
+
+    prepare = add = add_lost = roll = drop = rows = lost = nothing
+
+    async def day_starts(self, *_: Any) -> dict[str, Any]:
+        return {}
+
+
 class PlanSources:
     """Templates that are always there."""
 
@@ -210,12 +229,15 @@ def orchestrator(
     def serve(_: Process, bus: Bus) -> Any:
         backtests: Any = NoBacktests()
         packages: Any = NoPackages()
+        measures: Any = NoMeasures()
         outside = Outside(
             record=SimRecord(store, loop, trouble),
             backtests=backtests,
             templates=PlanSources(),
             catalog=NoCatalog(),
             packages=packages,
+            ledgers=NoLedgers(),
+            measures=measures,
         )
         clock = RecordClock(monotonic=loop.time, wall=machine.wall, boot_id="boot")
         return running(Orchestrator(bus, outside, settings, clock))
