@@ -22,6 +22,7 @@ from flotilla.schemas import (
     instrument,
     ledger,
     package,
+    record,
     session,
     strategy,
     telemetry,
@@ -325,6 +326,13 @@ HISTORY_DAYS: Final = _ORCHESTRATOR.query(
     history.ReadDays,
     history.DayStarts,
     "The equity with which engines began the present day of a time zone.",
+    timeout_s=15.0,
+)
+RECORD_KEPT: Final = _ORCHESTRATOR.query(
+    "fleet.record.kept",
+    record.ReadRecord,
+    record.RecordKept,
+    "What is on record: how much of each kind, for how long it is kept, and what was deleted.",
     timeout_s=15.0,
 )
 HOST_LIST: Final = _ORCHESTRATOR.query(

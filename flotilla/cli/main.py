@@ -269,6 +269,7 @@ GROUPS = {
             "flotilla.cli.commands.emergency:emergency_stop", "Make engines flat and gone, and keep them so."
         ),
         "ledger": Entry("flotilla.cli.main:LEDGER", "Orders, fills, positions and accounts of all engines."),
+        "record": Entry("flotilla.cli.commands.record:record", "What is on record, and for how long."),
         "audit": Entry("flotilla.cli.main:AUDIT", "Who asked for what, and what came of it."),
         "strategy": Entry("flotilla.cli.main:STRATEGY", "The strategies of a running engine."),
         "backtest": Entry("flotilla.cli.main:BACKTEST", "Run strategies over the catalog."),

@@ -23,6 +23,7 @@ from flotilla.schemas.ledger import (
     ReadOrders,
     ReadPositions,
 )
+from flotilla.schemas.record import ReadRecord, RecordKept
 
 _PAGE: Final = 1000
 _CALLS: Final[dict[LedgerName, Call[Any, Any]]] = {
@@ -62,6 +63,10 @@ class HistoryCalls:
     async def day_starts(self, **chosen: Any) -> DayStarts:
         """The equity with which engines began the day; what is chosen are the fields of ReadDays."""
         return await self.bus.call(contract.HISTORY_DAYS, msgspec.convert(chosen, ReadDays))
+
+    async def record(self) -> RecordKept:
+        """What is on record, for how long it is kept, and what was deleted."""
+        return await self.bus.call(contract.RECORD_KEPT, ReadRecord())
 
     async def ledger_page(self, name: LedgerName, question: ReadLedger) -> LedgerPage[Any]:
         """A page of the ledger with this name."""

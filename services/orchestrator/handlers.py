@@ -20,6 +20,7 @@ from flotilla.services.orchestrator.engines.emergency import Emergency
 from flotilla.services.orchestrator.engines.reads import Reads
 from flotilla.services.orchestrator.engines.strategies import Strategies
 from flotilla.services.orchestrator.history.curves import Curves
+from flotilla.services.orchestrator.history.keeping import Keeping
 from flotilla.services.orchestrator.history.ledgers import Ledgers
 from flotilla.services.orchestrator.packages.packages import Packages
 from flotilla.services.orchestrator.packages.reviews import StartReviews
@@ -78,6 +79,7 @@ class Duties(msgspec.Struct, frozen=True, kw_only=True):
     data_sets: DataSets
     ledgers: Ledgers
     curves: Curves
+    keeping: Keeping
 
 
 def handlers(duties: Duties) -> dict[Call[Any, Any], Handler]:
@@ -110,6 +112,7 @@ def handlers(duties: Duties) -> dict[Call[Any, Any], Handler]:
         contract.LEDGER_ACCOUNTS: duties.ledgers.accounts,
         contract.HISTORY_READ: duties.curves.read,
         contract.HISTORY_DAYS: duties.curves.days,
+        contract.RECORD_KEPT: duties.keeping.kept,
         contract.HOST_LIST: reads.hosts,
         contract.CONTAINER_LIST: reads.containers,
         contract.CONTAINER_CLEANUP: duties.cleaner.clean,

@@ -26,6 +26,7 @@ from flotilla.services.orchestrator.adapters.ledgers import PostgresLedgers
 from flotilla.services.orchestrator.adapters.measures import PostgresMeasures
 from flotilla.services.orchestrator.adapters.packages import PostgresPackages
 from flotilla.services.orchestrator.adapters.postgres import PostgresRecord
+from flotilla.services.orchestrator.adapters.retention import PostgresRetention
 from flotilla.services.orchestrator.adapters.template_files import TemplateFiles
 from flotilla.services.orchestrator.backtests.backtests import Backtests
 from flotilla.services.orchestrator.backtests.ports import BacktestRecord
@@ -60,9 +61,10 @@ from flotilla.services.orchestrator.engines.strategies import Strategies
 from flotilla.services.orchestrator.engines.watch import Watch
 from flotilla.services.orchestrator.handlers import Duties, serve
 from flotilla.services.orchestrator.history.curves import Curves
+from flotilla.services.orchestrator.history.keeping import Keeping
 from flotilla.services.orchestrator.history.ledgers import Ledgers
 from flotilla.services.orchestrator.history.measures import Measures
-from flotilla.services.orchestrator.history.ports import LedgerRecord, MeasureRecord
+from flotilla.services.orchestrator.history.ports import LedgerRecord, MeasureRecord, RetentionRecord
 from flotilla.services.orchestrator.packages.code import PackageCode
 from flotilla.services.orchestrator.packages.packages import Packages
 from flotilla.services.orchestrator.packages.ports import PackageRecord
@@ -89,6 +91,7 @@ class Outside(msgspec.Struct, frozen=True, kw_only=True):
     packages: PackageRecord
     ledgers: LedgerRecord
     measures: MeasureRecord
+    retention: RetentionRecord
 
 
 class Orchestrator:
@@ -183,6 +186,7 @@ class Orchestrator:
             group.create_task(self._stores.run(), name="stores")
             group.create_task(self._library.run(), name="templates")
             group.create_task(self._measures.run(), name="history")
+            group.create_task(self._duties.keeping.run(), name="retention")
             group.create_task(self._duties.backtests.run(), name="backtests")
 
     async def close(self) -> None:
@@ -222,6 +226,7 @@ class Orchestrator:
             "claims_not_believed_total": self._claims.found,
             "history_rows_total": self._measures.rows_written,
             "history_rows_lost_total": self._measures.rows_lost,
+            "record_rows_deleted_total": self._duties.keeping.deleted,
         }
 
     def _made_duties(self, settings: OrchestratorSettings) -> Duties:
@@ -265,6 +270,9 @@ class Orchestrator:
             data_sets=DataSets(bus, sightings, clock, ledger=ledger),
             ledgers=Ledgers(self._outside.ledgers, fleet),
             curves=Curves(self._outside.measures, fleet, clock),
+            keeping=Keeping(
+                self._outside.retention, clock, settings.retention, audit_days=settings.audit_days
+            ),
         )
 
     async def _again(self, effect: StartAgain) -> None:
@@ -318,6 +326,7 @@ def orchestrator(
             packages=PostgresPackages(record),
             ledgers=PostgresLedgers(record),
             measures=PostgresMeasures(record),
+            retention=PostgresRetention(record),
         )
         try:
             async with running(Orchestrator(bus, outside, settings, clock or RecordClock())) as made:

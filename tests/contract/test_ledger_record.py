@@ -86,9 +86,8 @@ def said(
     instance_id: str = "e1",
     at: datetime | None = None,
 ) -> StoredEvent:
-    body = msgspec.json.encode(
-        {"instance_id": instance_id, "session_id": session_id, "seq": seq, "data": data}
-    )
+    head = {"instance_id": instance_id, "session_id": session_id, "generation": 1, "seq": seq, "at_ns": 1}
+    body = msgspec.json.encode({**head, "kind": kind, "data": data})
     return StoredEvent(
         session_id=session_id,
         seq=seq,

@@ -124,6 +124,17 @@ def test_history_has_what_an_engine_measured(stack: RunningStack, trader: str) -
     assert stack.cli("engine", "history", "nobody").returncode == 4
 
 
+def test_the_record_says_what_is_kept_and_for_how_long(stack: RunningStack, trader: str) -> None:
+    found = stack.json("record")
+    kinds = {one["kind"]: one for one in found["kinds"]}
+    assert (kinds["events"]["keep_days"], kinds["ledgers"]["keep_days"]) == (90.0, 400.0)
+    assert kinds["events"]["bytes"] > 0
+    assert (found["budget_bytes"], found["problem"]) == (20 << 30, "")
+    shown = stack.cli("record").stdout
+    assert shown.split()[:5] == ["KIND", "SIZE", "ROWS", "OLDEST", "KEPT"]
+    assert re.search(r"^events .* 90 days$", shown, re.MULTILINE)
+
+
 def test_logs_are_those_of_the_engine(stack: RunningStack, trader: str) -> None:
     assert "[INFO] TRADER-001" in stack.cli("engine", "logs", trader, "--lines", "5").stdout
     done = stack.json("engine", "logs", trader, "--lines", "3")

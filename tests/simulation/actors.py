@@ -23,6 +23,7 @@ from flotilla.schemas.session import CacheAccess, Launch, SessionSpec
 from flotilla.schemas.telemetry import StopFlag
 from flotilla.services.orchestrator.backtests.ports import Backlog
 from flotilla.services.orchestrator.engines.clock import RecordClock
+from flotilla.services.orchestrator.history.ports import Sizes
 from flotilla.services.orchestrator.service import Orchestrator, Outside, running
 from flotilla.services.orchestrator.settings import OrchestratorSettings
 from flotilla.services.orchestrator.templates.core.templates import TemplateSet
@@ -205,6 +206,19 @@ class NoMeasures:
         return {}
 
 
+class NoRetention:
+    """A RetentionRecord of which nothing is old."""
+
+    async def prune_events(self, *_: Any) -> tuple[int, int]:
+        return 0, 0
+
+    async def prune(self, *_: Any) -> int:
+        return 0
+
+    async def sizes(self) -> Sizes:
+        return Sizes(bytes=0, events=0, events_bytes=0, event_bytes=0.0)
+
+
 class PlanSources:
     """Templates that are always there."""
 
@@ -230,6 +244,7 @@ def orchestrator(
         backtests: Any = NoBacktests()
         packages: Any = NoPackages()
         measures: Any = NoMeasures()
+        retention: Any = NoRetention()
         outside = Outside(
             record=SimRecord(store, loop, trouble),
             backtests=backtests,
@@ -238,6 +253,7 @@ def orchestrator(
             packages=packages,
             ledgers=NoLedgers(),
             measures=measures,
+            retention=retention,
         )
         clock = RecordClock(monotonic=loop.time, wall=machine.wall, boot_id="boot")
         return running(Orchestrator(bus, outside, settings, clock))

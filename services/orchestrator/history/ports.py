@@ -8,6 +8,7 @@ import msgspec
 
 from flotilla.schemas.history import DayStart
 from flotilla.schemas.ledger import LedgerName, ReadLedger
+from flotilla.schemas.record import Deletion, KeptKind, RecordKind
 from flotilla.services.orchestrator.history.core.buckets import Bucket
 from flotilla.services.orchestrator.history.core.cursors import Place
 from flotilla.services.orchestrator.history.core.curves import Cut, Row
@@ -56,3 +57,34 @@ class MeasureRecord(Protocol):
 
     async def day_starts(self, instance_ids: Sequence[str], since: datetime) -> Mapping[str, DayStart]:
         """The first equity of each of these engines that was known from `since` on."""
+
+
+class Sizes(msgspec.Struct, frozen=True, kw_only=True):
+    """The database in bytes, about how many events there are, and how many bytes one takes."""
+
+    bytes: int
+    events: int
+    events_bytes: int
+    event_bytes: float
+
+
+class RetentionRecord(Protocol):
+    """What can be deleted. Each deletion is one short transaction of at most `most` rows, which spares what is still needed, and is noted."""
+
+    async def prune_events(self, before: datetime, most: int, rule: str) -> tuple[int, int]:
+        """Looks at the oldest events, and deletes those that are not needed; how many it looked at and deleted, 0 when nothing is as old."""
+
+    async def prune(self, kind: RecordKind, before: datetime, most: int, rule: str) -> int:
+        """Deletes the oldest rows of ledgers, results or sessions; how many, 0 when nothing is as old."""
+
+    async def sizes(self) -> Sizes:
+        """How large all is."""
+
+    async def make_room(self) -> None:
+        """Has the room of deleted rows used again soon, where we may; the database does it by itself, later."""
+
+    async def kinds(self) -> list[KeptKind]:
+        """What there is of each kind, without for how long it is kept."""
+
+    async def deletions(self, limit: int) -> list[Deletion]:
+        """What was deleted, the last first."""

@@ -5,7 +5,7 @@ declare
     function regprocedure;
 begin
     for one in
-        select relname, relkind, relname in ('migrations', 'audit', 'audit_head', 'audit_retention') as is_read_only from pg_class
+        select relname, relkind, relname in ('migrations', 'audit', 'audit_head', 'audit_retention', 'events_pruned', 'retention_log') as is_read_only from pg_class
         where relowner = 'flotilla_owner'::regrole and relnamespace = current_schema()::regnamespace and relkind in ('r', 'p', 'v')
     loop
         execute format('revoke all on %I from public, flotilla_orchestrator', one.relname);
