@@ -206,7 +206,13 @@ async def test_logs_of_one_engine_take_its_id_from_the_path(stage: Stage) -> Non
 
 async def test_events_pass_through_as_they_were_published(stage: Stage) -> None:
     reply = await read(stage, f"{API}/engines/e1/events?kind=fill&after_seq=3&limit=5")
-    assert reply == {"success": True, "session_id": "s1", "events": [{"seq": 1}], "missing": []}
+    assert reply == {
+        "success": True,
+        "session_id": "s1",
+        "events": [{"seq": 1}],
+        "missing": [],
+        "pruned_to": 0,
+    }
     (asked,) = stage.orchestrator.requests
     assert (asked.instance_id, asked.kind, asked.after_seq, asked.limit) == ("e1", "fill", 3, 5)
 

@@ -217,6 +217,8 @@ BAD = {
     "FLOTILLA_CREDENTIAL_S": ["4", "86401", "1.5", "soon"],
     "FLOTILLA_AUDIT_DAYS": ["0", "for ever"],
     "FLOTILLA_RETENTION_EVENTS": ["90", "1h", "soon", "d", "nand", "101y"],
+    "FLOTILLA_RETENTION_LEDGERS": ["9"],
+    "FLOTILLA_RETENTION_SESSIONS": ["1w"],
     "FLOTILLA_RETENTION_RESULTS": ["-1d", "infd"],
     "FLOTILLA_RECORD_BUDGET": ["20", "20GB", "1MiB", "infGiB", "nanGiB", "GiB"],
     "FLOTILLA_HTTP_PORT": ["many", "65536", "-1"],
