@@ -18,7 +18,7 @@ _MAX_NAMES: Final = 50
 _MAX_TEXT: Final = 200
 _MAX_DIGITS: Final = 15
 _MAX_DECIMALS: Final = 30
-NOT_MARKED: Final = "the engine marks no equity: it has no loss limits"
+NOT_MARKED: Final = "the engine marks no equity"
 _NO_FIGURE: Final = "the engine's own figure is no sound number"
 
 
