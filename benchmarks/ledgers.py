@@ -8,8 +8,6 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
-import asyncpg
-
 from benchmarks.rounds import compare, report
 from flotilla.schemas.ledger import LedgerName, ReadFills
 from flotilla.services.orchestrator.adapters.ledgers import PostgresLedgers
@@ -28,14 +26,16 @@ select 's' || n % 5, n, 'e' || n % 5, $1::timestamptz + n * interval '0.864 seco
 from generate_series(1, $2::integer) as n
 """
 
+_BY_KEY = "select * from ledger_fills where session_id = 's3' and seq > $1 order by seq limit 100"
+
 
 async def measure(server: PostgresServer) -> int:
     """Fills the ledger and prints the ratio."""
     record = await PostgresRecord.open(server.dsn)
     await record.migrate()
-    raw = await asyncpg.connect(server.dsn)
-    await raw.execute(_WEEK, _START, FILLS, timeout=600)
-    await raw.execute("vacuum analyze ledger_fills", timeout=600)
+    async with record.transaction() as connection:
+        await connection.execute(_WEEK, _START, FILLS, timeout=600)
+    await record.run_alone("vacuum analyze ledger_fills", timeout_s=600)
     ledgers = PostgresLedgers(record)
     question = ReadFills(instance_ids=("e3",), instrument_ids=("ETHUSDT.BINANCE",), sides=("BUY",))
 
@@ -51,16 +51,14 @@ async def measure(server: PostgresServer) -> int:
 
     async def by_key() -> float:
         times = []
-        for _ in range(PAGES):
-            started = time.perf_counter()
-            await raw.fetch(
-                "select * from ledger_fills where session_id = 's3' and seq > $1 order by seq limit 100", 7
-            )
-            times.append(time.perf_counter() - started)
+        async with record.transaction() as connection:
+            for _ in range(PAGES):
+                started = time.perf_counter()
+                await connection.fetch(_BY_KEY, 7)
+                times.append(time.perf_counter() - started)
         return statistics.median(times) * 1e3
 
     mine, plain = await compare(ours, by_key, rounds=5)
-    await raw.close()
     await record.close()
     return report(f"a page of a ledger of {FILLS:,} fills", mine, plain, "ms", LIMIT)
 
