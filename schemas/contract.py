@@ -17,9 +17,12 @@ from flotilla.schemas import (
     dead_man,
     engine,
     health,
+    history,
     host,
     instrument,
+    ledger,
     package,
+    record,
     session,
     strategy,
     telemetry,
@@ -281,6 +284,55 @@ ENGINE_REVIEW: Final = _ORCHESTRATOR.query(
     engine.StartReview,
     "What a start would run of people's packages, and what of it the engine has not run live yet.",
     callers=_OPERATOR,
+    timeout_s=15.0,
+)
+LEDGER_ORDERS: Final = _ORCHESTRATOR.query(
+    "fleet.ledger.orders",
+    ledger.ReadOrders,
+    ledger.LedgerPage[ledger.OrderRow],
+    "Orders of all engines, as the last event about each has them.",
+    timeout_s=15.0,
+)
+LEDGER_FILLS: Final = _ORCHESTRATOR.query(
+    "fleet.ledger.fills",
+    ledger.ReadFills,
+    ledger.LedgerPage[ledger.FillRow],
+    "Executions of all engines, each once.",
+    timeout_s=15.0,
+)
+LEDGER_POSITIONS: Final = _ORCHESTRATOR.query(
+    "fleet.ledger.positions",
+    ledger.ReadPositions,
+    ledger.LedgerPage[ledger.PositionRow],
+    "Positions of all engines, each from where it opened to where it closed.",
+    timeout_s=15.0,
+)
+LEDGER_ACCOUNTS: Final = _ORCHESTRATOR.query(
+    "fleet.ledger.accounts",
+    ledger.ReadAccounts,
+    ledger.LedgerPage[ledger.AccountRow],
+    "Balances of the accounts of all engines, a row for each time they changed.",
+    timeout_s=15.0,
+)
+HISTORY_READ: Final = _ORCHESTRATOR.query(
+    "fleet.history.read",
+    history.ReadHistory,
+    history.History,
+    "What an engine measured over time: equity, profit and loss, positions, orders and what it used, in at most so many points.",
+    timeout_s=15.0,
+)
+HISTORY_DAYS: Final = _ORCHESTRATOR.query(
+    "fleet.history.days",
+    history.ReadDays,
+    history.DayStarts,
+    "The equity with which engines began the present day of a time zone.",
+    timeout_s=15.0,
+)
+RECORD_KEPT: Final = _ORCHESTRATOR.query(
+    "fleet.record.kept",
+    record.ReadRecord,
+    record.RecordKept,
+    "What is on record: how much of each kind, for how long it is kept, and what was deleted.",
     timeout_s=15.0,
 )
 HOST_LIST: Final = _ORCHESTRATOR.query(

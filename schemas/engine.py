@@ -257,8 +257,12 @@ class Holdings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class EventList(msgspec.Struct, frozen=True, kw_only=True):
-    """Events as they were published, oldest first. `missing` lists the gaps in the session's sequence."""
+    """Events as they were published, oldest first. `missing` lists the gaps in the session's sequence.
+
+    Of the numbers up to `pruned_to` only those are on record that are still needed: the others were deleted because of their age.
+    """
 
     session_id: SessionId | None
     events: tuple[msgspec.Raw, ...]
     missing: tuple[tuple[int, int], ...] = ()
+    pruned_to: int = 0

@@ -158,6 +158,41 @@ AUDIT_DAYS: Final = Variable(
     meaning="How long commands and refusals stay on record.",
     default="400",
 )
+RETENTION_EVENTS: Final = Variable(
+    name="FLOTILLA_RETENTION_EVENTS",
+    readers=(Reader.ORCHESTRATOR,),
+    kind=variable.AGE,
+    meaning="How old events grow; what a session that runs, or an open order or position needs stays.",
+    default="90d",
+)
+RETENTION_LEDGERS: Final = Variable(
+    name="FLOTILLA_RETENTION_LEDGERS",
+    readers=(Reader.ORCHESTRATOR,),
+    kind=variable.AGE,
+    meaning="How old orders, fills, positions and balances of the ledgers grow.",
+    default="400d",
+)
+RETENTION_SESSIONS: Final = Variable(
+    name="FLOTILLA_RETENTION_SESSIONS",
+    readers=(Reader.ORCHESTRATOR,),
+    kind=variable.AGE,
+    meaning="How old sessions grow of which nothing else is on record any more; those that traded live stay.",
+    default="400d",
+)
+RETENTION_RESULTS: Final = Variable(
+    name="FLOTILLA_RETENTION_RESULTS",
+    readers=(Reader.ORCHESTRATOR,),
+    kind=variable.AGE,
+    meaning="How old results of backtests grow.",
+    default="never",
+)
+RECORD_BUDGET: Final = Variable(
+    name="FLOTILLA_RECORD_BUDGET",
+    readers=(Reader.ORCHESTRATOR,),
+    kind=variable.SIZE,
+    meaning="The size of the database from four fifths of which on the oldest events are deleted, then the oldest rows of ledgers, though they are younger than they may grow; nothing of the last day.",
+    default="20GiB",
+)
 NATS_STORE: Final = Variable(
     name="FLOTILLA_NATS_STORE",
     readers=(Reader.ORCHESTRATOR,),

@@ -117,6 +117,33 @@ def _within(value: N, least: N, most: N) -> N:
     return value
 
 
+_NEVER: Final = "never"
+_UNITS: Final = {"h": 1 / 24, "d": 1.0, "y": 365.0}
+_SIZES: Final = {"MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
+
+
+def _age(given: str) -> float | None:
+    """Days, None for no end."""
+    if given.strip().lower() == _NEVER:
+        return None
+    return _within(float(given.strip()[:-1]) * _UNITS[given.strip()[-1]], 1, 36_500)
+
+
+def _size(given: str) -> int:
+    number, unit = given.strip()[:-3], given.strip()[-3:]
+    return _within(int(float(number) * _SIZES[unit]), 64 << 20, 1 << 50)
+
+
+def _with_unit(parse: Callable[[str], T]) -> Callable[[str], T]:
+    def read(given: str) -> T:
+        try:
+            return parse(given)
+        except (KeyError, IndexError, OverflowError) as error:
+            raise ValueError("no such unit") from error
+
+    return read
+
+
 def _paths(given: str) -> tuple[Path, ...]:
     return tuple(Path(path) for path in given.split(os.pathsep) if path)
 
@@ -168,6 +195,8 @@ def _labels(given: str) -> dict[str, str]:
     return parse_labels(pair.strip() for pair in given.split(","))
 
 
+AGE: Final = Kind("an age such as `36h`, `90d` or `2y`, a day at least, or `never`", _with_unit(_age))
+SIZE: Final = Kind("a size such as `512MiB` or `20GiB`, 64 MiB at least", _with_unit(_size))
 PATH: Final = Kind("a path", Path)
 PATHS: Final = Kind("paths, separated as in PATH", _paths)
 URL: Final = Kind("a URL", str, may_hold_secret=True)

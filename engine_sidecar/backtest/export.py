@@ -1,4 +1,4 @@
-"""`python -m flotilla.engine_sidecar.backtest.export --part PART --out FILE`: a list of a result, as JSON on stdin, to a Parquet file.
+"""`python -m flotilla.engine_sidecar.backtest.export --part PART --out FILE`: a list of a result or a ledger, as JSON on stdin, to a Parquet file.
 
 A program of its own, because the command line has no pyarrow.
 """
@@ -15,6 +15,7 @@ from msgspec import inspect
 from pyarrow import parquet
 
 from flotilla.schemas.backtest import ClosedTrade, EquityPoint, ExposurePoint, OpenPosition, PricePoint
+from flotilla.schemas.ledger import LEDGER_ROWS, cells
 from flotilla.schemas.telemetry import Fill, OrderUpdate
 
 PARTS: Final[dict[str, type[msgspec.Struct]]] = {
@@ -25,12 +26,15 @@ PARTS: Final[dict[str, type[msgspec.Struct]]] = {
     "open_positions": OpenPosition,
     "prices": PricePoint,
     "exposure": ExposurePoint,
+    **{f"ledger_{name}": kind for name, kind in LEDGER_ROWS.items()},
 }
 _TYPES: Final = {
     inspect.StrType: pa.string(),
     inspect.IntType: pa.int64(),
     inspect.FloatType: pa.float64(),
     inspect.BoolType: pa.bool_(),
+    inspect.DateTimeType: pa.timestamp("us", tz="UTC"),
+    inspect.VarTupleType: pa.string(),  # as JSON
 }
 
 
@@ -41,7 +45,7 @@ def schema(kind: type[msgspec.Struct]) -> pa.Schema:
 
 def write(rows: Sequence[msgspec.Struct], kind: type[msgspec.Struct], path: Path) -> None:
     """Writes `rows` of `kind`; no rows make a table with columns only."""
-    plain = [msgspec.structs.asdict(row) for row in rows]
+    plain = [dict(zip(kind.__struct_fields__, cells(row), strict=True)) for row in rows]
     parquet.write_table(pa.Table.from_pylist(plain, schema=schema(kind)), path)
 
 
@@ -61,10 +65,10 @@ def main(arguments: list[str]) -> int:
 
 def _column(annotation: Any) -> pa.DataType:
     """The type, without the null that it may also be."""
-    kinds = [msgspec.inspect.type_info(annotation)]
-    if isinstance(kinds[0], inspect.UnionType):
-        kinds = [kind for kind in kinds[0].types if not isinstance(kind, inspect.NoneType)]
-    return _TYPES[type(kinds[0])]
+    kind = msgspec.inspect.type_info(annotation)
+    if isinstance(kind, inspect.UnionType):
+        kind = next(one for one in kind.types if not isinstance(one, inspect.NoneType))
+    return _TYPES[type(kind.type if isinstance(kind, inspect.Metadata) else kind)]
 
 
 if __name__ == "__main__":

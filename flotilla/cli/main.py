@@ -78,6 +78,9 @@ ENGINE = LazyGroup(
         "inspect": Entry("flotilla.cli.commands.engines:inspect", "Everything that is known of an engine."),
         "logs": Entry("flotilla.cli.commands.logs:logs", "Show what an engine printed."),
         "watch": Entry("flotilla.cli.commands.watching:watch", "Show what engines do, while they do it."),
+        "history": Entry(
+            "flotilla.cli.commands.histories:history", "Show what an engine measured over time."
+        ),
         "configure": Entry(
             "flotilla.cli.commands.engines:configure", "Store a configuration for the next start."
         ),
@@ -215,6 +218,16 @@ PACKAGE = LazyGroup(
         "rm": Entry("flotilla.cli.commands.packages:rm", "Forget a version of a package."),
     },
 )
+LEDGER = LazyGroup(
+    "ledger",
+    help="Orders, fills, positions and accounts of all engines.",
+    entries={
+        "orders": Entry("flotilla.cli.commands.ledgers:orders", "List orders."),
+        "fills": Entry("flotilla.cli.commands.ledgers:fills", "List executions, each once."),
+        "positions": Entry("flotilla.cli.commands.ledgers:positions", "List positions."),
+        "accounts": Entry("flotilla.cli.commands.ledgers:accounts", "List balances of accounts."),
+    },
+)
 AUDIT = GroupWithDefault(
     "audit",
     help="Who asked for what, and what came of it. Without a command: ls.",
@@ -237,6 +250,7 @@ GROUPS = {
     "backtest": BACKTEST,
     "study": STUDY,
     "package": PACKAGE,
+    "ledger": LEDGER,
     "audit": AUDIT,
 }
 
@@ -254,6 +268,8 @@ GROUPS = {
         "emergency-stop": Entry(
             "flotilla.cli.commands.emergency:emergency_stop", "Make engines flat and gone, and keep them so."
         ),
+        "ledger": Entry("flotilla.cli.main:LEDGER", "Orders, fills, positions and accounts of all engines."),
+        "record": Entry("flotilla.cli.commands.record:record", "What is on record, and for how long."),
         "audit": Entry("flotilla.cli.main:AUDIT", "Who asked for what, and what came of it."),
         "strategy": Entry("flotilla.cli.main:STRATEGY", "The strategies of a running engine."),
         "backtest": Entry("flotilla.cli.main:BACKTEST", "Run strategies over the catalog."),

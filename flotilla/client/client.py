@@ -17,6 +17,7 @@ from flotilla.bus.streams import history
 from flotilla.client.backtest_calls import BacktestCalls, StudyCalls
 from flotilla.client.data_calls import DataCalls
 from flotilla.client.engine_calls import EngineCalls
+from flotilla.client.history_calls import HistoryCalls
 from flotilla.client.host_calls import HostCalls
 from flotilla.client.package_calls import PackageCalls
 from flotilla.client.strategy_calls import StrategyCalls
@@ -35,7 +36,9 @@ _PAGE: Final = 1000
 _POLL_S: Final = 1.0
 
 
-class Flotilla(EngineCalls, StrategyCalls, HostCalls, BacktestCalls, StudyCalls, PackageCalls, DataCalls):
+class Flotilla(
+    EngineCalls, StrategyCalls, HostCalls, BacktestCalls, StudyCalls, PackageCalls, DataCalls, HistoryCalls
+):
     """One connection to a fleet. Made by `connect`; all times in seconds."""
 
     def __init__(self, bus: Bus) -> None:

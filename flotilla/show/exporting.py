@@ -29,7 +29,7 @@ async def export(rows: Sequence[Any], part: ResultPart, form: str, out: Path) ->
         elif form == "json":
             made.write_bytes(msgspec.json.encode(rows) + b"\n")
         else:
-            await _write_parquet(rows, part, made)
+            await write_parquet(rows, str(part), made)
 
 
 def _write_csv(rows: Sequence[Any], part: ResultPart, path: Path) -> None:
@@ -40,8 +40,9 @@ def _write_csv(rows: Sequence[Any], part: ResultPart, path: Path) -> None:
         writer.writerows([getattr(row, name) for name in names] for row in rows)
 
 
-async def _write_parquet(rows: Sequence[Any], part: ResultPart, path: Path) -> None:
-    argv = python("-m", "flotilla.engine_sidecar.backtest.export", "--part", str(part), "--out", str(path))
+async def write_parquet(rows: Sequence[Any], part: str, path: Path) -> None:
+    """Has a program with pyarrow write rows to `path`. Raises ProgramFailedError when it does not."""
+    argv = python("-m", "flotilla.engine_sidecar.backtest.export", "--part", part, "--out", str(path))
     process = await asyncio.create_subprocess_exec(
         *argv,
         stdin=asyncio.subprocess.PIPE,

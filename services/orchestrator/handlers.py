@@ -19,6 +19,9 @@ from flotilla.services.orchestrator.engines.commands import Commands
 from flotilla.services.orchestrator.engines.emergency import Emergency
 from flotilla.services.orchestrator.engines.reads import Reads
 from flotilla.services.orchestrator.engines.strategies import Strategies
+from flotilla.services.orchestrator.history.curves import Curves
+from flotilla.services.orchestrator.history.keeping import Keeping
+from flotilla.services.orchestrator.history.ledgers import Ledgers
 from flotilla.services.orchestrator.packages.packages import Packages
 from flotilla.services.orchestrator.packages.reviews import StartReviews
 from flotilla.services.orchestrator.templates.library import Library
@@ -74,6 +77,9 @@ class Duties(msgspec.Struct, frozen=True, kw_only=True):
     packages: Packages
     reviews: StartReviews
     data_sets: DataSets
+    ledgers: Ledgers
+    curves: Curves
+    keeping: Keeping
 
 
 def handlers(duties: Duties) -> dict[Call[Any, Any], Handler]:
@@ -100,6 +106,13 @@ def handlers(duties: Duties) -> dict[Call[Any, Any], Handler]:
         contract.ENGINE_EVENTS: reads.events,
         contract.ENGINE_HOLDINGS: reads.holdings,
         contract.ENGINE_REVIEW: duties.reviews.review,
+        contract.LEDGER_ORDERS: duties.ledgers.orders,
+        contract.LEDGER_FILLS: duties.ledgers.fills,
+        contract.LEDGER_POSITIONS: duties.ledgers.positions,
+        contract.LEDGER_ACCOUNTS: duties.ledgers.accounts,
+        contract.HISTORY_READ: duties.curves.read,
+        contract.HISTORY_DAYS: duties.curves.days,
+        contract.RECORD_KEPT: duties.keeping.kept,
         contract.HOST_LIST: reads.hosts,
         contract.CONTAINER_LIST: reads.containers,
         contract.CONTAINER_CLEANUP: duties.cleaner.clean,

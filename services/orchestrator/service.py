@@ -22,8 +22,11 @@ from flotilla.schemas.contract import (
 from flotilla.schemas.fault import Fault, FaultError
 from flotilla.services.orchestrator.adapters.backtests import PostgresBacktests
 from flotilla.services.orchestrator.adapters.catalog import CatalogFolder
+from flotilla.services.orchestrator.adapters.ledgers import PostgresLedgers
+from flotilla.services.orchestrator.adapters.measures import PostgresMeasures
 from flotilla.services.orchestrator.adapters.packages import PostgresPackages
 from flotilla.services.orchestrator.adapters.postgres import PostgresRecord
+from flotilla.services.orchestrator.adapters.retention import PostgresRetention
 from flotilla.services.orchestrator.adapters.template_files import TemplateFiles
 from flotilla.services.orchestrator.backtests.backtests import Backtests
 from flotilla.services.orchestrator.backtests.ports import BacktestRecord
@@ -57,6 +60,11 @@ from flotilla.services.orchestrator.engines.stores import Stores
 from flotilla.services.orchestrator.engines.strategies import Strategies
 from flotilla.services.orchestrator.engines.watch import Watch
 from flotilla.services.orchestrator.handlers import Duties, serve
+from flotilla.services.orchestrator.history.curves import Curves
+from flotilla.services.orchestrator.history.keeping import Keeping
+from flotilla.services.orchestrator.history.ledgers import Ledgers
+from flotilla.services.orchestrator.history.measures import Measures
+from flotilla.services.orchestrator.history.ports import LedgerRecord, MeasureRecord, RetentionRecord
 from flotilla.services.orchestrator.packages.code import PackageCode
 from flotilla.services.orchestrator.packages.packages import Packages
 from flotilla.services.orchestrator.packages.ports import PackageRecord
@@ -81,6 +89,9 @@ class Outside(msgspec.Struct, frozen=True, kw_only=True):
     templates: Templates
     catalog: Catalog
     packages: PackageRecord
+    ledgers: LedgerRecord
+    measures: MeasureRecord
+    retention: RetentionRecord
 
 
 class Orchestrator:
@@ -124,6 +135,7 @@ class Orchestrator:
             grace=timedelta(seconds=settings.orphan_grace_s),
         )
         self._claims = Claims(self._fleet, clock, mailboxes=self._mailboxes, audit=self._audit)
+        self._measures = Measures(outside.measures, clock)
         self._watch = Watch(
             bus,
             *known,
@@ -131,6 +143,7 @@ class Orchestrator:
             actions=self._actions,
             orphans=self._orphans,
             claims=self._claims,
+            measured=self._measures.heard,
         )
         self._events = EventLog(*known, mailboxes=self._mailboxes, claims=self._claims)
         self._renewals = Renewals(bus, *known, alerts=self._alerts)
@@ -172,6 +185,8 @@ class Orchestrator:
             group.create_task(self._attendance.run(), name="attendance")
             group.create_task(self._stores.run(), name="stores")
             group.create_task(self._library.run(), name="templates")
+            group.create_task(self._measures.run(), name="history")
+            group.create_task(self._duties.keeping.run(), name="retention")
             group.create_task(self._duties.backtests.run(), name="backtests")
 
     async def close(self) -> None:
@@ -209,6 +224,9 @@ class Orchestrator:
             "audit_protected": float(self._trail.is_protected or False),
             "events_poisoned_total": self._events.counts.poisoned,
             "claims_not_believed_total": self._claims.found,
+            "history_rows_total": self._measures.rows_written,
+            "history_rows_lost_total": self._measures.rows_lost,
+            "record_rows_deleted_total": self._duties.keeping.deleted,
         }
 
     def _made_duties(self, settings: OrchestratorSettings) -> Duties:
@@ -250,6 +268,11 @@ class Orchestrator:
             packages=Packages(bus, self._outside.packages, self._shelf, sightings, clock, ledger=ledger),
             reviews=StartReviews(record, fleet, planner, shelf=self._shelf, code=code),
             data_sets=DataSets(bus, sightings, clock, ledger=ledger),
+            ledgers=Ledgers(self._outside.ledgers, fleet),
+            curves=Curves(self._outside.measures, fleet, clock),
+            keeping=Keeping(
+                self._outside.retention, clock, settings.retention, audit_days=settings.audit_days
+            ),
         )
 
     async def _again(self, effect: StartAgain) -> None:
@@ -301,6 +324,9 @@ def orchestrator(
             templates=TemplateFiles(settings.templates, settings.strategy_modules),
             catalog=CatalogFolder(settings.catalog),
             packages=PostgresPackages(record),
+            ledgers=PostgresLedgers(record),
+            measures=PostgresMeasures(record),
+            retention=PostgresRetention(record),
         )
         try:
             async with running(Orchestrator(bus, outside, settings, clock or RecordClock())) as made:

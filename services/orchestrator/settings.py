@@ -19,11 +19,26 @@ from flotilla.schemas.environment import (
     POSTGRES_DSN,
     POSTGRES_PASSWORD_FILE,
     POSTGRES_STORE,
+    RECORD_BUDGET,
+    RETENTION_EVENTS,
+    RETENTION_LEDGERS,
+    RETENTION_RESULTS,
+    RETENTION_SESSIONS,
     STRATEGY_MODULES,
     TEMPLATES,
     state_folder,
 )
 from flotilla.schemas.states import OrphanPolicy
+
+
+class Retention(msgspec.Struct, frozen=True, kw_only=True):
+    """How many days of each kind stay on record, None being all, and how large the record may grow."""
+
+    events_days: float | None
+    ledgers_days: float | None
+    sessions_days: float | None
+    results_days: float | None
+    budget_bytes: int
 
 
 class OrchestratorSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,6 +59,7 @@ class OrchestratorSettings(msgspec.Struct, frozen=True, kw_only=True):
     stores: tuple[Path, ...]
     strategy_modules: tuple[str, ...]
     audit_days: float
+    retention: Retention
 
     @classmethod
     def from_env(cls, env: Mapping[str, str] = os.environ) -> Self:
@@ -61,6 +77,13 @@ class OrchestratorSettings(msgspec.Struct, frozen=True, kw_only=True):
             stores=tuple(store for store in stores if store),
             strategy_modules=STRATEGY_MODULES.read(env),
             audit_days=AUDIT_DAYS.read(env),
+            retention=Retention(
+                events_days=RETENTION_EVENTS.read(env),
+                ledgers_days=RETENTION_LEDGERS.read(env),
+                sessions_days=RETENTION_SESSIONS.read(env),
+                results_days=RETENTION_RESULTS.read(env),
+                budget_bytes=RECORD_BUDGET.read(env),
+            ),
         )
 
     def password(self) -> str | None:

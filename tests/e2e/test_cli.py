@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from pyarrow import parquet
 
 from tests.e2e.stacks import RunningStack, run_flotilla
 
@@ -85,6 +86,53 @@ def test_watch_shows_what_happens_and_ends_after_a_count(stack: RunningStack, tr
     lines = done.stdout.splitlines()
     assert len(lines) == 2
     assert re.search(r"metrics +[\d,]+ of 5,031 events", lines[1])
+
+
+def test_ledgers_have_what_engines_did(stack: RunningStack, trader: str, tmp_path: Path) -> None:
+    deadline = time.monotonic() + 30
+    while not (rows := stack.json("ledger", "fills", "--engine", trader, "-n", "3")["rows"]):
+        assert time.monotonic() < deadline
+    assert {(row["instance_id"], row["instrument_id"]) for row in rows} == {(trader, "SPX.SIM")}
+    listed = stack.cli("ledger", "orders", "--status", "FILLED").stdout.splitlines()
+    assert listed[0].split()[:3] == ["AT", "ENGINE", "ORDER"]
+    assert listed[1].split()[-1] == "FILLED"
+    assert stack.cli("ledger", "positions", "--side", "NONE").stdout == "no positions on record\n"
+    assert "USD" in stack.cli("ledger", "accounts", "--latest").stdout
+    for form in ("csv", "parquet"):
+        done = stack.json("ledger", "fills", "--oldest", f"--{form}", str(tmp_path / f"fills.{form}"))
+        assert done["rows"] > 0
+    written = (tmp_path / "fills.csv").read_text().splitlines()
+    assert written[0].startswith("instance_id,session_id,at,seq,venue,account,trade_id")
+    assert parquet.read_table(tmp_path / "fills.parquet").num_rows >= len(written) - 1
+    refused = stack.cli("ledger", "fills", "--side", "buy!")
+    assert refused.returncode == 2
+    assert "sides" in refused.stderr
+
+
+def test_history_has_what_an_engine_measured(stack: RunningStack, trader: str) -> None:
+    deadline = time.monotonic() + 30
+    while not (found := stack.json("engine", "history", trader))["at"]:
+        assert time.monotonic() < deadline
+        time.sleep(0.5)
+    equity = found["equity"]
+    assert equity["last"][-1] is not None or equity["unknown"][-1], "where it is not known, the reason is"
+    assert found["counts"]["orders_open"][-1] is not None
+    assert found["resources"]["memory_bytes"][-1] > 1 << 20
+    assert stack.cli("engine", "history", trader).stdout.split()[:3] == ["AT", "EQUITY", "LEAST"]
+    nothing = stack.cli("engine", "history", trader, "--until", "2020-01-02")
+    assert nothing.stdout == "nothing was measured in that time\n"
+    assert stack.cli("engine", "history", "nobody").returncode == 4
+
+
+def test_the_record_says_what_is_kept_and_for_how_long(stack: RunningStack, trader: str) -> None:
+    found = stack.json("record")
+    kinds = {one["kind"]: one for one in found["kinds"]}
+    assert (kinds["events"]["keep_days"], kinds["ledgers"]["keep_days"]) == (90.0, 400.0)
+    assert kinds["events"]["bytes"] > 0
+    assert (found["budget_bytes"], found["problem"]) == (20 << 30, "")
+    shown = stack.cli("record").stdout
+    assert shown.split()[:5] == ["KIND", "SIZE", "ROWS", "OLDEST", "KEPT"]
+    assert re.search(r"^events .* 90 days$", shown, re.MULTILINE)
 
 
 def test_logs_are_those_of_the_engine(stack: RunningStack, trader: str) -> None:

@@ -316,6 +316,10 @@ class MemoryRecord:
         pairs = zip([0, *seqs], seqs, strict=False)
         return [(before + 1, seq - 1) for before, seq in pairs if seq > before + 1]
 
+    async def pruned_to(self, _: str) -> int:
+        await self.reach()
+        return 0  # nothing is ever deleted from it
+
     async def exposure(self, session_id: str) -> Exposure:
         await self.reach()
         held = self._open_of(session_id)

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -53,9 +54,11 @@ from flotilla.schemas.engine import (
 )
 from flotilla.schemas.fault import FaultError
 from flotilla.schemas.health import Health
+from flotilla.schemas.history import DayStart, DayStarts, History
 from flotilla.schemas.host import HostList, HostView
 from flotilla.schemas.instrument import InstrumentChange
 from flotilla.schemas.instrument_classes import InstrumentClass
+from flotilla.schemas.ledger import LedgerPage
 from flotilla.schemas.package import ChunkKept, PackageList, PackageRemoved, PackageStrategy, PackageView
 from flotilla.schemas.session import (
     CleanupReport,
@@ -242,6 +245,16 @@ class Orchestrator:
             "fleet.engine.holdings": Holdings(held={}),
             "fleet.audit.list": AuditList(entries=()),
             "fleet.host.list": HostList(hosts=(HOST,)),
+            "fleet.history.read": History(
+                instance_id="e1", since=NOW, until=NOW, width_s=60.0, step_s=5.0, at=(NOW,), samples=(12,)
+            ),
+            "fleet.history.days": DayStarts(
+                since=NOW, days={"e1": DayStart(amount=Decimal("100.10"), currency="USDT", at=NOW)}
+            ),
+            **{
+                f"fleet.ledger.{name}": LedgerPage(rows=())
+                for name in ("orders", "fills", "positions", "accounts")
+            },
             "fleet.container.list": ContainerList(containers=(CONTAINER,)),
             "fleet.container.cleanup": CleanupReport(cleaned=(CONTAINER,)),
             **{f"fleet.strategy.{verb}": STRATEGIES for verb in ("list", "add", "start", "stop", "remove")},

@@ -97,7 +97,7 @@ async def test_every_answer_is_as_the_document_says(
         described = document["paths"][route.path][route.method.lower()]["responses"]["200"]
         whole = {**described["content"]["application/json"]["schema"], "components": document["components"]}
         jsonschema.Draft202012Validator(whole).validate(reply)
-    assert len(checked) == 75
+    assert len(checked) == 81
 
 
 async def test_status_has_the_contracts_fields_and_both_strings_and_numbers(stage: Stage) -> None:
@@ -206,7 +206,13 @@ async def test_logs_of_one_engine_take_its_id_from_the_path(stage: Stage) -> Non
 
 async def test_events_pass_through_as_they_were_published(stage: Stage) -> None:
     reply = await read(stage, f"{API}/engines/e1/events?kind=fill&after_seq=3&limit=5")
-    assert reply == {"success": True, "session_id": "s1", "events": [{"seq": 1}], "missing": []}
+    assert reply == {
+        "success": True,
+        "session_id": "s1",
+        "events": [{"seq": 1}],
+        "missing": [],
+        "pruned_to": 0,
+    }
     (asked,) = stage.orchestrator.requests
     assert (asked.instance_id, asked.kind, asked.after_seq, asked.limit) == ("e1", "fill", 3, 5)
 

@@ -84,6 +84,7 @@ async def test_what_an_orchestrator_made_as_a_superuser_is_handed_over_as_it_is(
 ) -> None:
     admin = await asyncpg.connect(admin_dsn)
     await migrate(admin)
+    await admin.execute("select history_prepare(now())")
     await admin.execute("create table theirs (a int)")
     await hand_over(admin_dsn, None, login_password=None, keep_days=400)
     assert [row["relname"] for row in await admin.fetch(FOREIGN)] == ["theirs"]

@@ -23,6 +23,7 @@ from flotilla.schemas.session import CacheAccess, Launch, SessionSpec
 from flotilla.schemas.telemetry import StopFlag
 from flotilla.services.orchestrator.backtests.ports import Backlog
 from flotilla.services.orchestrator.engines.clock import RecordClock
+from flotilla.services.orchestrator.history.ports import Sizes
 from flotilla.services.orchestrator.service import Orchestrator, Outside, running
 from flotilla.services.orchestrator.settings import OrchestratorSettings
 from flotilla.services.orchestrator.templates.core.templates import TemplateSet
@@ -186,6 +187,38 @@ class NoPackages:
         return []
 
 
+class NoLedgers:
+    """A LedgerRecord in which there is nothing."""
+
+    async def page(self, *_: Any) -> list[Any]:
+        return []
+
+
+class NoMeasures:
+    """A MeasureRecord that keeps nothing."""
+
+    async def nothing(self, *_: Any) -> list[Any]:
+        return []
+
+    prepare = add = add_lost = roll = drop = rows = lost = nothing
+
+    async def day_starts(self, *_: Any) -> dict[str, Any]:
+        return {}
+
+
+class NoRetention:
+    """A RetentionRecord of which nothing is old."""
+
+    async def prune_events(self, *_: Any) -> tuple[int, int]:
+        return 0, 0
+
+    async def prune(self, *_: Any) -> int:
+        return 0
+
+    async def sizes(self) -> Sizes:
+        return Sizes(bytes=0, events=0, events_bytes=0, event_bytes=0.0)
+
+
 class PlanSources:
     """Templates that are always there."""
 
@@ -210,12 +243,17 @@ def orchestrator(
     def serve(_: Process, bus: Bus) -> Any:
         backtests: Any = NoBacktests()
         packages: Any = NoPackages()
+        measures: Any = NoMeasures()
+        retention: Any = NoRetention()
         outside = Outside(
             record=SimRecord(store, loop, trouble),
             backtests=backtests,
             templates=PlanSources(),
             catalog=NoCatalog(),
             packages=packages,
+            ledgers=NoLedgers(),
+            measures=measures,
+            retention=retention,
         )
         clock = RecordClock(monotonic=loop.time, wall=machine.wall, boot_id="boot")
         return running(Orchestrator(bus, outside, settings, clock))

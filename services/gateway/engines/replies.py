@@ -162,6 +162,7 @@ class EventsReply(msgspec.Struct, frozen=True, kw_only=True):
     session_id: str | None
     events: tuple[msgspec.Raw, ...]
     missing: tuple[tuple[int, int], ...]
+    pruned_to: int = 0
 
 
 class MetricsReply(msgspec.Struct, frozen=True, kw_only=True):

@@ -148,7 +148,9 @@ async def read_events(gateway: Gateway, ask: Ask[EventQuery, None]) -> replies.E
         limit=query.limit,
     )
     found = await gateway.bus.call(contract.ENGINE_EVENTS, request)
-    return replies.EventsReply(session_id=found.session_id, events=found.events, missing=found.missing)
+    return replies.EventsReply(
+        session_id=found.session_id, events=found.events, missing=found.missing, pruned_to=found.pruned_to
+    )
 
 
 async def list_sessions(gateway: Gateway, ask: Ask[SessionQuery, None]) -> replies.SessionsReply:

@@ -3,8 +3,9 @@
 from typing import Final
 
 from flotilla.services.gateway.engines import brakes, commands, emergency, strategies
-from flotilla.services.gateway.fleet import reads
+from flotilla.services.gateway.fleet import histories, reads
 from flotilla.services.gateway.routes.route import (
+    API,
     ENGINES,
     HOSTS,
     ONE,
@@ -26,6 +27,14 @@ ENGINES_ROUTES: Final[tuple[Route, ...]] = (
         ENGINES,
         reads.list_engines,
         "Engines, most recent first.",
+        tag="engines",
+        about=About.ENGINES,
+    ),
+    observing(
+        "history_days",
+        f"{API}/history/days",
+        histories.read_days,
+        "The equity with which engines began the present day, for the profit and loss of the day.",
         tag="engines",
         about=About.ENGINES,
     ),
@@ -166,6 +175,14 @@ ENGINES_ROUTES: Final[tuple[Route, ...]] = (
         f"{ONE}/metrics",
         reads.read_metrics,
         "Its latest figures.",
+        tag="engines",
+        about=About.ENGINE,
+    ),
+    observing(
+        "engine_history",
+        f"{ONE}/history",
+        histories.read_history,
+        "What it measured over time, in at most so many points.",
         tag="engines",
         about=About.ENGINE,
     ),

@@ -5,6 +5,7 @@ from typing import Final
 from flotilla.services.gateway.routes.backtests import BACKTEST_ROUTES, STUDY_ROUTES
 from flotilla.services.gateway.routes.engine import ENGINE_ROUTES
 from flotilla.services.gateway.routes.engines import ENGINES_ROUTES, HOST_ROUTES, STRATEGY_ROUTES
+from flotilla.services.gateway.routes.ledger import LEDGER_ROUTES
 from flotilla.services.gateway.routes.library import (
     AUDIT_ROUTES,
     LIBRARY_ROUTES,
@@ -19,6 +20,7 @@ ROUTES: Final[tuple[Route, ...]] = (
     *ENGINES_ROUTES,
     *HOST_ROUTES,
     *STRATEGY_ROUTES,
+    *LEDGER_ROUTES,
     *BACKTEST_ROUTES,
     *STUDY_ROUTES,
     *STREAM_ROUTES,

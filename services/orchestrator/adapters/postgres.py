@@ -161,6 +161,9 @@ class PostgresRecord:
     async def gaps(self, session_id: str) -> list[tuple[int, int]]:
         return [(row["first"], row["last"]) for row in await self.fetch("gaps", session_id)]
 
+    async def pruned_to(self, session_id: str) -> int:
+        return next((row["seq"] for row in await self.fetch("pruned_seq", session_id)), 0)
+
     async def exposure(self, session_id: str) -> Exposure:
         held = (await self.exposures([session_id])).get(session_id, Exposure())
         found = await self.fetch("open_alerts", session_id, list(CLOSED_BY), list(CLOSED_BY.values()))
@@ -207,6 +210,12 @@ class PostgresRecord:
                     await _roll_back(transaction)
                     raise
                 await _commit(transaction)
+
+    async def run_alone(self, statement: str, *, timeout_s: float) -> None:
+        """Runs what takes long, or stands in no transaction."""
+        with _reachable():
+            async with self._connection() as connection:
+                await connection.execute(statement, timeout=timeout_s)
 
     async def fetch(self, query: str, *values: Any) -> list[dict[str, Any]]:
         """The rows of the statement with this name."""

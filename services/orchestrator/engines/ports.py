@@ -157,6 +157,9 @@ class Record(Protocol):
         Of a session that has ended, up to the highest that it is known to have reached.
         """
 
+    async def pruned_to(self, session_id: str) -> int:
+        """Up to which number events of a session were deleted that are not needed any more; 0 where none was."""
+
     async def exposure(self, session_id: str) -> Exposure:
         """What was open by the last events of a session, at most 50 positions and orders by name, and the alerts that it did not take back."""
 

@@ -123,7 +123,8 @@ class Reads:
         found = await self._record.events(session_id, after_seq, request.kind, request.limit)
         events = fitting(msgspec.Raw(body) for body in found)
         missing = await self._record.gaps(session_id)
-        return EventList(session_id=session_id, events=events, missing=tuple(missing))
+        pruned_to = await self._record.pruned_to(session_id)
+        return EventList(session_id=session_id, events=events, missing=tuple(missing), pruned_to=pruned_to)
 
     async def holdings(self, request: ReadHoldings) -> Holdings:
         """What sessions held when they were last heard, by their events on record."""

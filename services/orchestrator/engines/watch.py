@@ -1,7 +1,7 @@
 """Hears what hosts and engines say of themselves, looks around every two seconds, reconciles what it sees with the record."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Final
 
@@ -11,7 +11,7 @@ from flotilla.schemas.contract import HEARTBEAT, HOST_CONTAINER, HOST_HEARTBEAT,
 from flotilla.schemas.fault import Fault, FaultError
 from flotilla.schemas.session import ContainerFacts, ListContainers
 from flotilla.schemas.states import RunState
-from flotilla.schemas.telemetry import EngineMetrics, Heartbeat, HostHeartbeat
+from flotilla.schemas.telemetry import EngineMetrics, Heartbeat, HostHeartbeat, Resources
 from flotilla.services.orchestrator.engines.actions import Actions, Clock
 from flotilla.services.orchestrator.engines.claims import Claims
 from flotilla.services.orchestrator.engines.core import outcomes
@@ -55,6 +55,7 @@ class Watch:
         actions: Actions,
         orphans: Orphans,
         claims: Claims,
+        measured: Callable[[EngineMetrics, Resources | None], None],
     ) -> None:
         self._bus = bus
         self._record = record
@@ -65,6 +66,7 @@ class Watch:
         self._actions = actions
         self._orphans = orphans
         self._claims = claims
+        self._measured = measured
         self._looking: set[str] = set()
         self._reconnects = bus.stats.reconnects
         self._ran_at = 0.0
@@ -204,6 +206,15 @@ class Watch:
         if metrics.instance_id == ids["instance_id"]:
             self._sightings.heard_metrics(metrics, self._clock())
             self._claims.measured(metrics)
+            self._keep(metrics)
+
+    def _keep(self, metrics: EngineMetrics) -> None:
+        """History has what the present session of an engine measures; workers measure nothing of it."""
+        engine = self._fleet.get(metrics.instance_id)
+        present = engine.session if engine and not engine.is_worker else None
+        if present is not None and present.session_id == metrics.session_id:
+            beat = self._sightings.heard_of(metrics.session_id, metrics.instance_id)
+            self._measured(metrics, beat.resources if beat else None)
 
     async def _heard_host(self, beat: HostHeartbeat, ids: Mapping[str, str]) -> None:
         if beat.host != ids["host"]:

@@ -5,12 +5,12 @@ declare
     function regprocedure;
 begin
     for one in
-        select relname, relkind, relname in ('migrations', 'audit', 'audit_head', 'audit_retention') as is_read_only from pg_class
-        where relowner = 'flotilla_owner'::regrole and relnamespace = current_schema()::regnamespace and relkind in ('r', 'v')
+        select relname, relkind, relname in ('migrations', 'audit', 'audit_head', 'audit_retention', 'events_pruned', 'retention_log') as is_read_only from pg_class
+        where relowner = 'flotilla_owner'::regrole and relnamespace = current_schema()::regnamespace and relkind in ('r', 'p', 'v')
     loop
         execute format('revoke all on %I from public, flotilla_orchestrator', one.relname);
         execute format('grant select on %I to flotilla_orchestrator', one.relname);
-        if one.relkind = 'r' and not one.is_read_only then
+        if one.relkind in ('r', 'p') and not one.is_read_only then
             execute format('grant insert, update on %I to flotilla_orchestrator', one.relname);
         end if;
         if one.relname in ('commands', 'result_parts', 'packages', 'package_pieces', 'package_removed', 'package_versions') then

@@ -1,0 +1,1 @@
+select history_drop($1, $2) as dropped

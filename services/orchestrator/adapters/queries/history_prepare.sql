@@ -1,0 +1,1 @@
+select history_prepare($1)

@@ -1,0 +1,20 @@
+-- {way} and {beyond} are the order: `desc` and `<`, or `asc` and `>`.
+select
+    instance_id, session_id, at, seq, last_at, last_seq, is_open, is_continued, venue, instrument_id, strategy_id, client_order_id,
+    event, status, side, order_type, quantity, filled_qty, time_in_force, ts_event, venue_order_id, price, trigger_price, avg_px,
+    reason, is_reduce_only, is_claim
+from ledger_orders as told
+where
+    ($1::text[] is null or instance_id = any($1))
+    and ($2::text is null or session_id = $2)
+    and ($3::text[] is null or venue = any($3))
+    and ($4::timestamptz is null or at >= $4)
+    and ($5::timestamptz is null or at < $5)
+    and ($6::timestamptz is null or (at, session_id, seq) {beyond} ($6, $7::text, $8::bigint))
+    and ($10::text[] is null or instrument_id = any($10))
+    and ($11::text[] is null or strategy_id = any($11))
+    and ($12::text[] is null or side = any($12))
+    and ($13::text[] is null or status = any($13))
+    and (not $14::boolean or (is_open and session_id = (select session_id from engines where engines.instance_id = told.instance_id)))
+order by at {way}, session_id {way}, seq {way}
+limit $9

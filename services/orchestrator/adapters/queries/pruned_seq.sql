@@ -1,0 +1,1 @@
+select seq from events_pruned where session_id = $1

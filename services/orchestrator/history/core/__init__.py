@@ -1,0 +1,1 @@
+"""Decides about history: no I/O, no clock."""
