@@ -11,6 +11,7 @@ import urllib.request
 import pytest
 
 from flotilla.client.client import Flotilla
+from flotilla.schemas.contract import SERVICES
 from flotilla.schemas.engine import EngineView
 from flotilla.schemas.fault import FaultCode, FaultError
 from flotilla.schemas.states import ClientState, FailureReason, RunState
