@@ -48,6 +48,7 @@ class Told:
     calls: list[str] = field(default_factory=list)
     status: int = 200
     pause_s: float = 0.0
+    begun: int = 0
 
     @property
     def titles(self) -> list[str]:
@@ -65,6 +66,7 @@ def listener() -> Iterator[Told]:
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
+            told.begun += 1
             time.sleep(told.pause_s)
             if told.status == 200:
                 told.messages.append(json.loads(body))

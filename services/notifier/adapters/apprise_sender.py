@@ -85,7 +85,7 @@ def _notify(secret: str, address: str, message: Message) -> Sent:
         Severity.WARNING: apprise.NotifyType.WARNING,
         Severity.CRITICAL: apprise.NotifyType.FAILURE,
     }
-    # No plugins of anybody else, nothing kept on disk, no second thread.
+    # No plugins of anybody else, nothing kept on disk.
     asset = apprise.AppriseAsset(
         app_id="Flotilla",
         app_desc="Flotilla",
@@ -94,8 +94,9 @@ def _notify(secret: str, address: str, message: Message) -> Sent:
         async_mode=False,
         storage_mode=apprise.PersistentStoreMode.MEMORY,
     )
-    channel = apprise.Apprise(asset=asset)
-    if not channel.add(address):
+    # Not by Apprise.notify, which sends in threads of a pool that outlive a time limit and keep the process from ending.
+    channel = apprise.Apprise.instantiate(address, asset=asset, suppress_exceptions=True)
+    if not isinstance(channel, apprise.NotifyBase):
         return Sent(is_sent=False, problem=f"the address in secret {secret!r} is none that Apprise knows")
     with _statuses() as found:
         is_sent = channel.notify(body=message.body, title=message.title, notify_type=kinds[message.severity])
