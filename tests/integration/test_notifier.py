@@ -367,6 +367,10 @@ class Killed:
         self.stop(signal.SIGKILL)
         self.process = self._started()
 
+    def close(self) -> None:
+        """Its log."""
+        self._log.close()
+
     def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
         self.process.send_signal(number)
         return self.process.wait(20)
@@ -378,6 +382,7 @@ def killed(nats: NatsServer, notifier_dsn: str, tmp_path: Path) -> Iterator[Kill
     yield one
     if one.process.poll() is None:
         one.stop(signal.SIGKILL)
+    one.close()
 
 
 async def test_killed_twenty_times_while_it_sends_it_loses_nothing_and_marks_what_it_repeats(
