@@ -1,4 +1,4 @@
-"""Resident memory of the three services together and of a sidecar, while an engine trades. Absolute figures, in MB."""
+"""Resident memory of the services together and of a sidecar, while an engine trades. Absolute figures, in MB."""
 
 import asyncio
 import sys
@@ -11,7 +11,7 @@ from flotilla.state.settings import Connection
 
 SERVICES_LIMIT_MB = 200
 SIDECAR_LIMIT_MB = 40
-SERVICES = ("orchestrator", "supervisor", "gateway")
+SERVICES = ("orchestrator", "supervisor", "notifier", "gateway")
 
 
 async def measure(connection: Connection) -> int:
@@ -34,7 +34,7 @@ async def measure(connection: Connection) -> int:
     sys.stderr.write(", ".join(f"{name} {size:.1f} MB" for name, size in services.items()) + "\n")
     total = sum(services.values())
     sys.stdout.write(
-        f"three services: {total:.1f} MB (limit {SERVICES_LIMIT_MB}): {_verdict(total, SERVICES_LIMIT_MB)}\n"
+        f"services: {total:.1f} MB (limit {SERVICES_LIMIT_MB}): {_verdict(total, SERVICES_LIMIT_MB)}\n"
     )
     sys.stdout.write(
         f"sidecar: {sidecar:.1f} MB (limit {SIDECAR_LIMIT_MB}): {_verdict(sidecar, SIDECAR_LIMIT_MB)}\n"

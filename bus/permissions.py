@@ -14,6 +14,7 @@ from flotilla.schemas.contract import (
     PACKAGE_FETCH,
     RENEW_CREDENTIAL,
     TRIAL_CLAIM,
+    WATCHED_FEEDS,
     Actor,
     Durability,
     on_host,
@@ -30,6 +31,14 @@ _EVENTS: Final = tuple(
 )
 """To read what engines and the fleet said; not to make or change a consumer, since the orchestrator's could be changed then."""
 _LISTENERS: Final = (Actor.ORCHESTRATOR, Actor.GATEWAY)
+_OWN_PLACE: Final = (
+    f"$JS.API.CONSUMER.CREATE.{Durability.EVENTS}.{Actor.NOTIFIER}",
+    f"$JS.API.CONSUMER.DURABLE.CREATE.{Durability.EVENTS}.{Actor.NOTIFIER}",
+    f"$JS.API.CONSUMER.INFO.{Durability.EVENTS}.{Actor.NOTIFIER}",
+    f"$JS.API.CONSUMER.MSG.NEXT.{Durability.EVENTS}.{Actor.NOTIFIER}",
+    f"$JS.ACK.{Durability.EVENTS}.{Actor.NOTIFIER}.>",
+)
+"""The notifier's place in the stream of events, and nobody else's."""
 _NAME: Final = "{{name()}}"
 _TAG: Final = "{{tag(session)}}"
 OWN_INBOX: Final = f"_INBOX_{engine_name(_NAME, _TAG)}.>"
@@ -48,6 +57,9 @@ def actor_permissions(actor: Actor, *, pushes: bool = False) -> dict[str, Any]:
         heard += [wildcard(feed.subject) for feed in FEEDS]
     if actor == Actor.ORCHESTRATOR:
         said += _JETSTREAM
+    if actor == Actor.NOTIFIER:
+        said += _OWN_PLACE
+        heard += [wildcard(feed.subject) for feed in WATCHED_FEEDS]
     if actor == Actor.GATEWAY:
         said += [FLEET_STOP_ORDER.subject, *_EVENTS]
     if pushes:

@@ -1,5 +1,5 @@
 #!/bin/bash
-# Builds the image that engines run in, or with --services the one of orchestrator, supervisor and gateway.
+# Builds the image that engines run in, or with --services the one of orchestrator, supervisor, notifier and gateway.
 # Skips when the image is current: its label flotilla.source is the hash of all that went into it.
 set -euo pipefail
 

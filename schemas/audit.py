@@ -158,3 +158,16 @@ class HostCommand(msgspec.Struct, frozen=True, kw_only=True):
     body: dict[str, Any] | None = None
     code: FaultCode | None = None
     message: str = ""
+
+
+class NotifierCommand(msgspec.Struct, frozen=True, kw_only=True):
+    """A change that the notifier was asked for, and what came of it; what was done is put here with its effect."""
+
+    at: datetime
+    request_id: str
+    subject: str
+    about: str = ""
+    caller: Caller = Caller()
+    body: dict[str, Any] | None = None
+    code: FaultCode | None = None
+    message: str = ""

@@ -9,6 +9,7 @@ from typing import Any, Final, Generic, TypeVar
 import msgspec
 
 from flotilla.schemas import (
+    alerting,
     audit,
     backtest,
     brakes,
@@ -42,6 +43,7 @@ class Actor(StrEnum):
     SUPERVISOR = "supervisor"
     SIDECAR = "sidecar"
     GATEWAY = "gateway"
+    NOTIFIER = "notifier"
     WORKER = "worker"
     OPERATOR = "operator"
 
@@ -146,6 +148,7 @@ _ORCHESTRATOR: Final = _Owner(Actor.ORCHESTRATOR, callers=_PEOPLE)
 _SUPERVISOR: Final = _Owner(Actor.SUPERVISOR, callers=_CONTROL)
 _SIDECAR: Final = _Owner(Actor.SIDECAR, callers=_CONTROL)
 _GATEWAY: Final = _Owner(Actor.GATEWAY)
+_NOTIFIER: Final = _Owner(Actor.NOTIFIER, callers=_PEOPLE)
 
 ENGINE_START: Final = _ORCHESTRATOR.command(
     "fleet.engine.start", engine.StartEngine, engine.EngineAccepted, "Start a new session of an engine."
@@ -819,15 +822,69 @@ COMMAND_SIGNAL: Final = _SIDECAR.command(
     timeout_s=20.0,
 )
 
+ALERT_LIST: Final = _NOTIFIER.query(
+    "fleet.alert.list",
+    alerting.ListAlerts,
+    alerting.AlertList,
+    "Alerts, the newest first, and the mutes in force.",
+)
+ALERT_ACK: Final = _NOTIFIER.command(
+    "fleet.alert.ack",
+    alerting.AckAlert,
+    alerting.AlertView,
+    "Say that somebody has taken an alert on: it is told of again only when it is over.",
+)
+ALERT_MUTE: Final = _NOTIFIER.command(
+    "fleet.alert.mute",
+    alerting.MuteAlerts,
+    alerting.MuteList,
+    "Tell nobody of some alerts for a time, or do so again.",
+)
+ALERT_RULES: Final = _NOTIFIER.query(
+    "fleet.alert.rules", alerting.ListRules, alerting.RuleList, "The rules, and what was set of them."
+)
+ALERT_SET_RULE: Final = _NOTIFIER.command(
+    "fleet.alert.set_rule",
+    alerting.SetRule,
+    alerting.RuleList,
+    "Set a rule's threshold, severity, or whether it is on: for all, for labels, for one engine or host.",
+)
+ALERT_CHANNELS: Final = _NOTIFIER.query(
+    "fleet.alert.channels",
+    alerting.ListChannels,
+    alerting.ChannelList,
+    "Where alerts are sent, and how that goes.",
+)
+ALERT_SET_CHANNEL: Final = _NOTIFIER.command(
+    "fleet.alert.set_channel",
+    alerting.SetChannel,
+    alerting.ChannelList,
+    "Add a channel, or change it; its address is a secret of the fleet.",
+)
+ALERT_REMOVE_CHANNEL: Final = _NOTIFIER.command(
+    "fleet.alert.remove_channel", alerting.RemoveChannel, alerting.ChannelList, "Take a channel away."
+)
+ALERT_TEST_CHANNEL: Final = _NOTIFIER.command(
+    "fleet.alert.test_channel",
+    alerting.TryChannel,
+    alerting.ChannelTested,
+    "Send a message of its own to a channel, and say whether it was taken.",
+    timeout_s=alerting.TEST_TIMEOUT_S,
+)
+
 
 def health_of(actor: Actor) -> Call[health.ReadHealth, health.Health]:
     """The call that asks a service how it is."""
-    owner = _Owner(actor, callers=(Actor.GATEWAY, Actor.OPERATOR, Actor.ORCHESTRATOR))
+    # The notifier asks the orchestrator, and tells people when that does not answer.
+    watchers = (Actor.NOTIFIER,) if actor == Actor.ORCHESTRATOR else ()
+    owner = _Owner(actor, callers=(Actor.GATEWAY, Actor.OPERATOR, Actor.ORCHESTRATOR, *watchers))
     summary = f"Is the {actor} well, and its figures."
     return owner.query(f"service.{actor}.health", health.ReadHealth, health.Health, summary)
 
 
-HEALTH: Final = {actor: health_of(actor) for actor in (Actor.ORCHESTRATOR, Actor.SUPERVISOR, Actor.GATEWAY)}
+SERVICES: Final = (Actor.ORCHESTRATOR, Actor.SUPERVISOR, Actor.NOTIFIER, Actor.GATEWAY)
+"""Those that say how they are; one of each at least is in a fleet."""
+HEALTH: Final = {actor: health_of(actor) for actor in SERVICES}
 
 
 def on_host(call: Call[Any, Any]) -> str:
@@ -931,6 +988,18 @@ FLEET_ALERT: Final = _ORCHESTRATOR.feed(
     Durability.EVENTS,
     "Something about the fleet that somebody should look at.",
 )
+ALERT_CHANGE: Final = _NOTIFIER.feed(
+    "fleet.alert_change",
+    alerting.AlertChange,
+    Durability.EVENTS,
+    "An alert was opened, repeated, acknowledged or resolved, as people are told of it.",
+)
+NOTIFIER_COMMAND: Final = _NOTIFIER.feed(
+    "notifier.command",
+    audit.NotifierCommand,
+    Durability.EVENTS,
+    "A change that the notifier was asked for, and what came of it, for the audit.",
+)
 FLEET_STOP_ORDER: Final = _ORCHESTRATOR.feed(
     "fleet.stop_order",
     session.StopOrder,
@@ -987,6 +1056,11 @@ ENGINE_EVENT_FEEDS: Final = (STATE, ORDER, FILL, POSITION, ACCOUNT, ALERT)
 OBSERVED_FEEDS: Final = (HEARTBEAT, METRICS, *ENGINE_EVENT_FEEDS, FLEET_STATE, FLEET_ALERT)
 """What an observer hears: what engines are and do, and nothing of what people wrote or keep."""
 
+FOLLOWED_FEEDS: Final = (STATE, ALERT, ORDER, POSITION, FILL, FLEET_STATE, FLEET_ALERT, FLEET_BACKTEST)
+"""What the notifier reads from the stream, so that it misses nothing while it is away."""
+WATCHED_FEEDS: Final = (HEARTBEAT, METRICS, HOST_HEARTBEAT)
+"""What it hears besides, as it is said."""
+
 _ROWS: Final = tuple(globals().values())
 CALLS: Final[tuple[Call[Any, Any], ...]] = (
     *(row for row in _ROWS if isinstance(row, Call)),
@@ -1021,6 +1095,8 @@ STREAMS: Final = (
             "fleet.engine.*.state",
             "fleet.backtest.*.state",
             "fleet.alert",
+            "fleet.alert_change",
+            "notifier.command",
             "fleet.probe",
         ),
         max_age_s=7 * 86_400.0,

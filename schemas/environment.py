@@ -25,7 +25,14 @@ class RuntimeChoice(StrEnum):
 # Where everything is.
 STATE: Final = Variable(
     name="FLOTILLA_STATE",
-    readers=(Reader.ORCHESTRATOR, Reader.SUPERVISOR, Reader.GATEWAY, Reader.CLIENT, Reader.ACCEPTANCE),
+    readers=(
+        Reader.ORCHESTRATOR,
+        Reader.SUPERVISOR,
+        Reader.NOTIFIER,
+        Reader.GATEWAY,
+        Reader.CLIENT,
+        Reader.ACCEPTANCE,
+    ),
     kind=variable.PATH,
     meaning="The state folder.",
     without="`~/.local/state/flotilla`; for the CLI `$XDG_STATE_HOME/flotilla` if that is set, and `/var/lib/flotilla` for root",
@@ -83,7 +90,7 @@ TOKEN: Final = Variable(
 # Services.
 LOG_LEVEL: Final = Variable(
     name="FLOTILLA_LOG_LEVEL",
-    readers=(Reader.ORCHESTRATOR, Reader.SUPERVISOR, Reader.GATEWAY),
+    readers=(Reader.ORCHESTRATOR, Reader.SUPERVISOR, Reader.NOTIFIER, Reader.GATEWAY),
     kind=variable.LEVEL,
     meaning="The least grave lines that are logged.",
     default="INFO",
@@ -104,14 +111,14 @@ CATALOG: Final = Variable(
 )
 POSTGRES_DSN: Final = Variable(
     name="FLOTILLA_POSTGRES_DSN",
-    readers=(Reader.ORCHESTRATOR,),
+    readers=(Reader.ORCHESTRATOR, Reader.NOTIFIER),
     kind=variable.URL_WITHOUT_PASSWORD,
-    meaning="The database of the record.",
+    meaning="The database of the record; alerts have a schema of their own in it.",
     default="postgresql://postgres@localhost/flotilla",
 )
 POSTGRES_PASSWORD_FILE: Final = Variable(
     name="FLOTILLA_POSTGRES_PASSWORD_FILE",
-    readers=(Reader.ORCHESTRATOR,),
+    readers=(Reader.ORCHESTRATOR, Reader.NOTIFIER),
     kind=variable.PATH,
     meaning="File with the database's password.",
     without="no password",
@@ -272,6 +279,22 @@ MAX_STREAMS: Final = Variable(
     default="500",
 )
 
+# The notifier.
+ALIVE_SECRET: Final = Variable(
+    name="FLOTILLA_ALIVE_SECRET",
+    readers=(Reader.NOTIFIER, Reader.COMPOSE),
+    kind=variable.NAME,
+    meaning="The secret whose `url` the notifier calls while it and its bus are well: who is not called any more knows that nobody would be told.",
+    without="none is called",
+)
+ALIVE_S: Final = Variable(
+    name="FLOTILLA_ALIVE_S",
+    readers=(Reader.NOTIFIER, Reader.COMPOSE),
+    kind=variable.number("seconds", 1, 86_400),
+    meaning="How often it does so.",
+    default="60",
+)
+
 # The supervisor of a host.
 HOST: Final = Variable(
     name="FLOTILLA_HOST",
@@ -408,14 +431,14 @@ CREDENTIAL_S: Final = Variable(
 )
 SECRETS: Final = Variable(
     name="FLOTILLA_SECRETS",
-    readers=(Reader.SUPERVISOR, Reader.CLIENT),
+    readers=(Reader.SUPERVISOR, Reader.NOTIFIER, Reader.CLIENT),
     kind=variable.PATH,
     meaning="The folder of the secret store.",
     without="`secrets` in the state folder",
 )
 SECRETS_KEY_FILE: Final = Variable(
     name="FLOTILLA_SECRETS_KEY_FILE",
-    readers=(Reader.SUPERVISOR, Reader.CLIENT),
+    readers=(Reader.SUPERVISOR, Reader.NOTIFIER, Reader.CLIENT),
     kind=variable.PATH,
     meaning="File with the keys of the secret store, such as a systemd credential or a Docker secret. It is made when there is none.",
     without="`keys/secrets.key` in the state folder",

@@ -14,12 +14,13 @@ from flotilla.schemas.contract import CALLS, FEEDS, Actor, Durability
 _LANES: Final = (
     (Actor.OPERATOR, "CLI and client", "#475569"),
     (Actor.GATEWAY, "REST and SSE", "#7c3aed"),
+    (Actor.NOTIFIER, "tells people", "#be123c"),
     (Actor.ORCHESTRATOR, "the record", "#2563eb"),
     (Actor.SUPERVISOR, "one per host", "#0f766e"),
     (Actor.SIDECAR, "one per engine", "#c2410c"),
     (Actor.WORKER, "runs trials", "#a16207"),
 )
-_PITCH, _LEFT, _TOP, _LINE, _WIDTH = 124, 78, 92, 16, 1200
+_PITCH, _LEFT, _TOP, _LINE, _WIDTH = 124, 78, 92, 16, 1324
 _TEXT: Final = _LEFT + len(_LANES) * _PITCH - 44
 _COLUMNS: Final = 54
 _WRITTEN_OUT: Final = 2

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from flotilla.schemas.ids import is_id
+from flotilla.schemas.ids import NAME_PATTERN, is_id
 from flotilla.schemas.labels import FORM, MOST_LABELS, parse_labels
 
 T = TypeVar("T")
@@ -30,6 +30,7 @@ class Reader(StrEnum):
 
     ORCHESTRATOR = "orchestrator"
     SUPERVISOR = "supervisor"
+    NOTIFIER = "notifier"
     GATEWAY = "gateway"
     SERVICES = "every service"
     CLIENT = "CLI and SDK"
@@ -165,6 +166,12 @@ def _id(given: str) -> str:
     return given
 
 
+def _name(given: str) -> str:
+    if re.match(NAME_PATTERN, given) is None:
+        raise ValueError("not a name")
+    return given
+
+
 def _address_range(given: str) -> str:
     if ipaddress.IPv4Network(given).prefixlen > _LONGEST_PREFIX:
         raise ValueError("no room for engines")
@@ -210,6 +217,7 @@ URL_WITHOUT_PASSWORD: Final = Kind(
 )
 TOKEN: Final = Kind("a token", str, may_hold_secret=True)
 ID: Final = Kind("lower case letters, digits and `-`, 1 to 63", _id)
+NAME: Final = Kind("a name: lower case letters, digits and `_`, 1 to 63", _name, may_hold_secret=True)
 FLAG: Final = Kind("`1` or `0`", lambda given: bool(whole("", 0, 1).parse(given)))
 PORT: Final = whole("a port", 1, 65_535)
 PORT_OR_ANY: Final = Kind("a port, or 0 for any free one", whole("a port", 0, 65_535).parse)

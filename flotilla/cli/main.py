@@ -237,6 +237,35 @@ AUDIT = GroupWithDefault(
         "export": Entry("flotilla.cli.commands.audit:export", "Write all of it, so that it can be verified."),
     },
 )
+ALERT_RULE = LazyGroup(
+    "rule",
+    help="The rules by which people are told.",
+    entries={
+        "ls": Entry("flotilla.cli.commands.alerts:rule_ls", "List the rules, and what was set of them."),
+        "set": Entry("flotilla.cli.commands.alerts:rule_set", "Set a threshold, a severity, on or off."),
+    },
+)
+ALERT_CHANNEL = LazyGroup(
+    "channel",
+    help="Where people are told.",
+    entries={
+        "ls": Entry("flotilla.cli.commands.alerts:channel_ls", "List channels, and how it goes with them."),
+        "add": Entry("flotilla.cli.commands.alerts:channel_add", "Add a channel, or change it."),
+        "rm": Entry("flotilla.cli.commands.alerts:channel_rm", "Take a channel away."),
+        "test": Entry("flotilla.cli.commands.alerts:channel_test", "Send a message of its own to a channel."),
+    },
+)
+ALERT = LazyGroup(
+    "alert",
+    help="What people are told of, by which rules, and where.",
+    entries={
+        "ls": Entry("flotilla.cli.commands.alerts:ls", "List alerts."),
+        "ack": Entry("flotilla.cli.commands.alerts:ack", "Say that you have taken an alert on."),
+        "mute": Entry("flotilla.cli.commands.alerts:mute", "Tell nobody of some alerts for a time."),
+        "rule": Entry("flotilla.cli.main:ALERT_RULE", "The rules by which people are told."),
+        "channel": Entry("flotilla.cli.main:ALERT_CHANNEL", "Where people are told."),
+    },
+)
 GROUPS = {
     "engine": ENGINE,
     "strategy": STRATEGY,
@@ -252,6 +281,9 @@ GROUPS = {
     "package": PACKAGE,
     "ledger": LEDGER,
     "audit": AUDIT,
+    "alert": ALERT,
+    "alert rule": ALERT_RULE,
+    "alert channel": ALERT_CHANNEL,
 }
 
 
@@ -271,6 +303,7 @@ GROUPS = {
         "ledger": Entry("flotilla.cli.main:LEDGER", "Orders, fills, positions and accounts of all engines."),
         "record": Entry("flotilla.cli.commands.record:record", "What is on record, and for how long."),
         "audit": Entry("flotilla.cli.main:AUDIT", "Who asked for what, and what came of it."),
+        "alert": Entry("flotilla.cli.main:ALERT", "What people are told of, by which rules, and where."),
         "strategy": Entry("flotilla.cli.main:STRATEGY", "The strategies of a running engine."),
         "backtest": Entry("flotilla.cli.main:BACKTEST", "Run strategies over the catalog."),
         "study": Entry("flotilla.cli.main:STUDY", "Many backtests over a strategy's parameters."),

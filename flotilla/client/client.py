@@ -14,6 +14,7 @@ import msgspec
 from flotilla.bus.bus import Bus, connect
 from flotilla.bus.settings import BusSettings
 from flotilla.bus.streams import history
+from flotilla.client.alert_calls import AlertCalls
 from flotilla.client.backtest_calls import BacktestCalls, StudyCalls
 from flotilla.client.data_calls import DataCalls
 from flotilla.client.engine_calls import EngineCalls
@@ -37,7 +38,15 @@ _POLL_S: Final = 1.0
 
 
 class Flotilla(
-    EngineCalls, StrategyCalls, HostCalls, BacktestCalls, StudyCalls, PackageCalls, DataCalls, HistoryCalls
+    EngineCalls,
+    StrategyCalls,
+    HostCalls,
+    AlertCalls,
+    BacktestCalls,
+    StudyCalls,
+    PackageCalls,
+    DataCalls,
+    HistoryCalls,
 ):
     """One connection to a fleet. Made by `connect`; all times in seconds."""
 

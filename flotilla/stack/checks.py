@@ -26,7 +26,7 @@ _GIB: Final = 1 << 30
 _LOW_DISK: Final = 5 * _GIB
 _NO_DISK: Final = _GIB // 4
 """A new state folder takes 42 MiB, and the servers allocate ahead."""
-_SERVICES: Final = ("aiohttp", "asyncpg", "docker", "redis", "tzdata")
+_SERVICES: Final = ("aiohttp", "apprise", "asyncpg", "docker", "redis", "tzdata")
 
 
 NEWER_KERNEL: Final = "run Linux 6.12 or later, with `landlock` among the names in /sys/kernel/security/lsm and CONFIG_SECCOMP_FILTER"

@@ -18,13 +18,13 @@ from flotilla.bus.files import write_whole
 from flotilla.bus.secret_store import SecretStore
 from flotilla.bus.tokens import add_token, read_tokens
 from flotilla.schemas.access import Role
-from flotilla.schemas.contract import Actor
+from flotilla.schemas.contract import SERVICES, Actor
 from flotilla.schemas.environment import HTTP_PUSH
 from flotilla.stack.servers.nats import ACCOUNTS, server_config
 
 OWNER: Final = 65532
 """The uid and gid that every container of ours runs as."""
-_SERVICES: Final = (Actor.ORCHESTRATOR, Actor.SUPERVISOR, Actor.GATEWAY, Actor.OPERATOR)
+_SERVICES: Final = (*SERVICES, Actor.OPERATOR)
 _REDIS: Final = """\
 bind {host}
 port {port}
@@ -40,10 +40,12 @@ def provision(folder: Path, *, host: str, nats_port: int, redis_port: int) -> No
     keys = FleetKeys(folder / "keys")
     postgres = _once(folder / "postgres/password")
     redis = _once(folder / "supervisor/redis.password")
-    # The superuser's is for what migrates the record; the orchestrator has a login of its own.
+    # The superuser's is for what migrates the record; orchestrator and notifier have logins of their own.
     login = _once(folder / "record/login.password")
+    notifier_login = _once(folder / "record/notifier-login.password")
     _write(folder / "record/postgres.password", postgres)
     _write(folder / "orchestrator/postgres.password", login)
+    _write(folder / "notifier/postgres.password", notifier_login)
     accounts = Path("/data", ACCOUNTS)
     nats = server_config(keys, Path("/data/jetstream"), accounts, host, nats_port, monitor_port=8222)
     keys.write_accounts(folder / "nats-data" / ACCOUNTS, read_tokens(folder / "gateway/tokens.jsonl"))

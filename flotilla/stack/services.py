@@ -1,4 +1,4 @@
-"""The three services as child processes: what each is told by its environment. Secrets stand in files, never here."""
+"""The services as child processes: what each is told by its environment. Secrets stand in files, never here."""
 
 import os
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ from flotilla.state.folder import StateFolder, owner_of
 from flotilla.state.programs import output, python
 from flotilla.state.secret_places import secret_folder, secret_key_file
 
-SERVICES: Final = (Actor.ORCHESTRATOR, Actor.SUPERVISOR, Actor.GATEWAY)
+_MIGRATIONS: Final = ("flotilla.services.orchestrator.migrate", "flotilla.services.notifier.migrate")
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,7 @@ class Surroundings:
     keys: FleetKeys
     nats_url: str
     postgres_dsn: str
+    notifier_dsn: str
     redis: RedisServer
     http_host: str
     http_port: int
@@ -38,10 +39,11 @@ class Surroundings:
 
 
 async def bring_up_record(superuser_dsn: str) -> None:
-    """Has the record migrated by its owner, which the orchestrator's own login cannot do. Raises StackError."""
+    """Has the record and the alerts' schema migrated by their owner, which the services' own logins cannot do. Raises StackError."""
     env = {**of_program(), "FLOTILLA_POSTGRES_DSN": superuser_dsn, "FLOTILLA_POSTGRES_PASSWORD_FILE": ""}
     try:
-        await output(python("-m", "flotilla.services.orchestrator.migrate"), env=env)
+        for module in _MIGRATIONS:
+            await output(python("-m", module), env=env)
     except ProgramFailedError as error:
         raise StackError(
             f"the record could not be brought up to date: {error}", "see `flotilla doctor`"
@@ -66,6 +68,7 @@ def environment(actor: Actor, given: Surroundings) -> dict[str, str]:
     own: Mapping[Actor, dict[str, str]] = {
         Actor.ORCHESTRATOR: _orchestrator(given),
         Actor.SUPERVISOR: _supervisor(given),
+        Actor.NOTIFIER: _notifier(given),
         Actor.GATEWAY: {"FLOTILLA_HTTP_HOST": given.http_host, "FLOTILLA_HTTP_PORT": str(given.http_port)},
     }
     pushes = actor == Actor.GATEWAY and _pushes()
@@ -97,6 +100,15 @@ def _orchestrator(given: Surroundings) -> dict[str, str]:
         "FLOTILLA_NATS_STORE": str(given.folder.nats),
         "FLOTILLA_POSTGRES_STORE": str(given.folder.postgres),
         **{name: value for name, value in chosen.items() if value},
+    }
+
+
+def _notifier(given: Surroundings) -> dict[str, str]:
+    return {
+        "FLOTILLA_POSTGRES_DSN": given.notifier_dsn,
+        "FLOTILLA_POSTGRES_PASSWORD_FILE": "",
+        "FLOTILLA_SECRETS": str(secret_folder(given.folder)),
+        "FLOTILLA_SECRETS_KEY_FILE": str(secret_key_file(given.folder)),
     }
 
 

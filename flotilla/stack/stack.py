@@ -1,4 +1,4 @@
-"""The embedded stack: nats-server, PostgreSQL, Redis and the three services on one state folder, kept alive, stopped in order."""
+"""The embedded stack: nats-server, PostgreSQL, Redis and the services on one state folder, kept alive, stopped in order."""
 
 import asyncio
 import os
@@ -17,7 +17,7 @@ from flotilla.bus.tasks import Tasks
 from flotilla.bus.tokens import add_token
 from flotilla.client.client import Flotilla
 from flotilla.schemas.access import Role
-from flotilla.schemas.contract import Actor
+from flotilla.schemas.contract import SERVICES, Actor
 from flotilla.show.progress import Narrator
 from flotilla.stack.child_restarter import Keeper
 from flotilla.stack.readiness import wait_in_sight, wait_ready
@@ -28,7 +28,7 @@ from flotilla.stack.servers.nats_health import LOOK_S, STOP_S, has_room
 from flotilla.stack.servers.ports import Ports, free_port, is_free, nats_port, redis_port
 from flotilla.stack.servers.postgres import PostgresServer
 from flotilla.stack.servers.redis import RedisServer
-from flotilla.stack.services import SERVICES, Surroundings, bring_up_record, service_child
+from flotilla.stack.services import Surroundings, bring_up_record, service_child
 from flotilla.stack.stopping import stop_engines
 from flotilla.state.errors import ProgramFailedError, StackError
 from flotilla.state.folder import StateFolder
@@ -140,6 +140,7 @@ class Stack:
             keys=keys,
             nats_url=nats.url,
             postgres_dsn=postgres.login_dsn,
+            notifier_dsn=postgres.notifier_dsn,
             redis=redis,
             http_host=self._settings.http_host,
             http_port=http_port,
@@ -243,7 +244,7 @@ class Stack:
         self._fleet = await self._clients.enter_async_context(Flotilla.connect(connection))
         await wait_ready(self._fleet, self._services)
         await wait_in_sight(self._fleet, self._folder.root)
-        self._narrator.say("orchestrator, supervisor and gateway are ready")
+        self._narrator.say("orchestrator, supervisor, notifier and gateway are ready")
         connection.save(self._folder.connection_file)
         return connection
 

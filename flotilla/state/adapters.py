@@ -6,8 +6,11 @@ from typing import Any, Final
 
 import msgspec
 
+from flotilla.schemas.alerting import ALERT_ADAPTER, HEARTBEAT_ADAPTER
 from flotilla.schemas.fault import FieldError, invalid
 
+_OF_NOTIFIER: Final = (ALERT_ADAPTER, HEARTBEAT_ADAPTER)
+"""No packages of adapters: what is bound to one of these is for the notifier."""
 _MODULE: Final = re.compile(r"\A[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*\Z", re.ASCII)
 
 
@@ -16,6 +19,8 @@ def adapter_module(name: str) -> str:
 
     A module at the top is named by an import path within it, such as `bazaar:BazaarDataClientConfig`. Raises FaultError `invalid`.
     """
+    if name in _OF_NOTIFIER:
+        return name
     ours = known_adapters()
     module = name.partition(":")[0]
     if name in ours:

@@ -12,8 +12,9 @@ from pathlib import Path
 from flotilla.bus import logs
 from flotilla.schemas.contract import Actor
 from flotilla.schemas.fault import FaultError
-from flotilla.services.orchestrator.adapters.owning import NotHandedOver, hand_over
+from flotilla.services.orchestrator.adapters.owning import hand_over
 from flotilla.services.orchestrator.settings import OrchestratorSettings
+from flotilla.services.postgres.reaching import NotHandedOver
 
 
 def main() -> None:

@@ -18,6 +18,7 @@ from flotilla.schemas.contract import (
     GATEWAY_REFUSAL,
     HOST_COMMAND,
     HOST_STRANGER,
+    NOTIFIER_COMMAND,
 )
 from flotilla.schemas.fault import Fault, FaultError
 from flotilla.services.orchestrator.adapters.backtests import PostgresBacktests
@@ -169,9 +170,13 @@ class Orchestrator:
         strangers = Follower(self._bus, [HOST_STRANGER], self._claims.take, durable="strangers")
         orders = Follower(self._bus, [FLEET_STOP_ORDER], self._audit.take_orders, durable="stop-orders")
         waiting = Follower(self._bus, [FLEET_AUDIT_ENTRY], self._audit.take_waiting, durable="audit-waiting")
+        notifier = Follower(
+            self._bus, [NOTIFIER_COMMAND], self._audit.take_notifier, durable="notifier-commands"
+        )
         turned_away = Follower(self._bus, [GATEWAY_REFUSAL], self._audit.take_refusals, durable="refusals")
         async with asyncio.TaskGroup() as group:
             group.create_task(turned_away.run(), name="refusals")
+            group.create_task(notifier.run(), name="notifier's commands")
             group.create_task(waiting.run(), name="waiting audit entries")
             group.create_task(follower.run(), name="events")
             group.create_task(self._audit.run(), name="audit")

@@ -240,7 +240,7 @@ def test_the_integration_script_passes_against_it(composed: Fleet, tmp_path: Pat
 
 def test_each_part_is_hardened_and_only_the_supervisor_has_dockers_socket(composed: Fleet) -> None:
     parts = composed.inspect()
-    assert set(parts) == {"gateway", "nats", "orchestrator", "postgres", "redis", "supervisor"}
+    assert set(parts) == {"gateway", "nats", "notifier", "orchestrator", "postgres", "redis", "supervisor"}
     for name, facts in parts.items():
         host = facts["HostConfig"]
         assert facts["State"]["Health"]["Status"] == "healthy", name

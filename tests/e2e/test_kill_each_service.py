@@ -11,7 +11,7 @@ import urllib.request
 import pytest
 
 from flotilla.client.client import Flotilla
-from flotilla.schemas.contract import Actor
+from flotilla.schemas.contract import SERVICES
 from flotilla.schemas.engine import EngineView
 from flotilla.schemas.fault import FaultCode, FaultError
 from flotilla.schemas.states import ClientState, FailureReason, RunState
@@ -60,10 +60,7 @@ async def engine_pid(fleet: Flotilla) -> int:
 async def is_right(fleet: Flotilla) -> bool:
     """Every service is well, and the engine is seen to trade."""
     try:
-        well = [
-            (await fleet.health(actor)).is_ready
-            for actor in (Actor.ORCHESTRATOR, Actor.SUPERVISOR, Actor.GATEWAY)
-        ]
+        well = [(await fleet.health(actor)).is_ready for actor in SERVICES]
         view = await fleet.engine("steady")
     except FaultError:
         return False

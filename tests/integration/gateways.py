@@ -16,6 +16,18 @@ from flotilla.bus.discovery import Discovery
 from flotilla.bus.streams import ensure_streams
 from flotilla.schemas import contract
 from flotilla.schemas.access import Role
+from flotilla.schemas.alert_rules import RULES, AlertAbout
+from flotilla.schemas.alerting import (
+    AlertList,
+    AlertState,
+    AlertView,
+    Channel,
+    ChannelList,
+    ChannelTested,
+    ChannelView,
+    MuteList,
+    RuleList,
+)
 from flotilla.schemas.audit import AuditList
 from flotilla.schemas.catalog import (
     CatalogEntry,
@@ -74,7 +86,7 @@ from flotilla.schemas.session import (
 )
 from flotilla.schemas.states import ClientState, DesiredState, RunState, StopPolicy
 from flotilla.schemas.strategy import StrategyList, StrategyView
-from flotilla.schemas.telemetry import HostHeartbeat, Resources, StopFlag, StopReport
+from flotilla.schemas.telemetry import HostHeartbeat, Resources, Severity, StopFlag, StopReport
 from flotilla.services.gateway.routes.route import Route
 from flotilla.services.gateway.service import GatewayProbe, serve
 from flotilla.services.gateway.settings import GatewaySettings
@@ -220,12 +232,26 @@ PACKAGE = PackageView(
     is_newest=True,
 )
 
+ALERT = AlertView(
+    alert_id="ab" * 12,
+    rule="engine_failed",
+    about_kind=AlertAbout.ENGINE,
+    about="e1",
+    severity=Severity.WARNING,
+    text="failed (crash)",
+    state=AlertState.OPEN,
+    opened_at=NOW,
+    changed_at=NOW,
+    acknowledged_by="admin",
+)
+
 
 class Orchestrator:
     """Answers every call of the fleet with what stands in `answers` by subject: a value, a fault, or a function."""
 
-    def __init__(self, bus: Bus) -> None:
+    def __init__(self, bus: Bus, notifier: Bus | None = None) -> None:
         self.bus = bus
+        self._notifier = notifier
         self.requests: list[Any] = []
         self.answers: dict[str, Any] = {
             "fleet.engine.start": accepted(),
@@ -243,6 +269,20 @@ class Orchestrator:
                 for verb in ("halt", "reduce", "resume", "cancel_orders", "flatten", "accept")
             },
             "fleet.engine.holdings": Holdings(held={}),
+            "fleet.alert.list": AlertList(alerts=(ALERT,)),
+            "fleet.alert.ack": ALERT,
+            "fleet.alert.mute": MuteList(mutes=()),
+            **{
+                f"fleet.alert.{verb}": RuleList(rules=tuple(RULES.values()), settings=())
+                for verb in ("rules", "set_rule")
+            },
+            **{
+                f"fleet.alert.{verb}": ChannelList(
+                    channels=(ChannelView(channel=Channel(name="desk", secret="desk_mail")),)
+                )
+                for verb in ("channels", "set_channel", "remove_channel")
+            },
+            "fleet.alert.test_channel": ChannelTested(name="desk", is_sent=True),
             "fleet.audit.list": AuditList(entries=()),
             "fleet.host.list": HostList(hosts=(HOST,)),
             "fleet.history.read": History(
@@ -312,7 +352,9 @@ class Orchestrator:
     async def start(self) -> None:
         for call in contract.CALLS:
             if call.subject in self.answers:
-                await self.bus.serve(call, self._answer(call))
+                bus = self._notifier if call.owner == Actor.NOTIFIER else self.bus
+                if bus is not None:
+                    await bus.serve(call, self._answer(call))
 
     def _answer(self, call: Call[Any, Any]) -> Callable[[Any], Awaitable[Any]]:
         async def answer(request: Any) -> Any:
@@ -416,6 +458,8 @@ def concrete(route: Route) -> str:
         "part": "trades",
         "import_id": "i1",
         "version": "2",
+        "alert_id": "ab" * 12,
+        "rule": "host_lost",
     }
     return route.path.format_map(known)
 
@@ -444,7 +488,7 @@ async def staged(
     tokens = {role: create_token(file, str(role), role) for role in Role}
     bus = await connect_as(Actor.ORCHESTRATOR)
     await ensure_streams(bus)
-    orchestrator = Orchestrator(bus)
+    orchestrator = Orchestrator(bus, await connect_as(Actor.NOTIFIER))
     orchestrator.answers |= answers or {}
     await orchestrator.start()
     gateway = await connect_as(Actor.GATEWAY, pushes=True)

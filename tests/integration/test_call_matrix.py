@@ -24,6 +24,7 @@ from flotilla.schemas.contract import (
     FLEET_STOP_ORDER,
     PACKAGE_FETCH,
     RENEW_CREDENTIAL,
+    SERVICES,
     TRIAL_CLAIM,
     Actor,
     Call,
@@ -109,7 +110,7 @@ async def refused_of(nats: NatsServer, folder: Path, creds: str, name: str) -> s
         return refused
 
 
-@pytest.mark.parametrize("actor", [Actor.ORCHESTRATOR, Actor.SUPERVISOR, Actor.GATEWAY])
+@pytest.mark.parametrize("actor", SERVICES)
 async def test_a_service_says_what_the_contract_lets_it_say_and_nothing_else(
     nats: NatsServer, tmp_path: Path, actor: Actor
 ) -> None:

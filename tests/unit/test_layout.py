@@ -46,6 +46,18 @@ IMPORTS = [
         "Handlers and rooms know ports",
     ),
     (
+        "services/notifier/ledger.py",
+        "import flotilla.services.notifier.watching",
+        "The rooms of the notifier",
+    ),
+    (
+        "services/notifier/handlers.py",
+        "import flotilla.services.notifier.adapters.postgres",
+        "The notifier's handlers know ports",
+    ),
+    ("services/postgres/migrating.py", "import flotilla.services.notifier.ports", "What services share"),
+    ("services/notifier/delivering.py", "import apprise", "Apprise has one home"),
+    (
         "services/supervisor/handlers.py",
         "import flotilla.services.supervisor.adapters.docker_client",
         "The supervisor's handlers know ports",

@@ -31,12 +31,16 @@ _SETTINGS: Final = {
 SUPERUSER: Final = "postgres"
 LOGIN: Final = "flotilla_orchestrator"
 """What the orchestrator connects as; see services/orchestrator/adapters/queries/own_roles.sql."""
+NOTIFIER_LOGIN: Final = "flotilla_notifier"
+"""The same for the notifier."""
+_LOGINS: Final = (SUPERUSER, LOGIN, NOTIFIER_LOGIN)
 _COLLECTED_S: Final = 10.0
 _HBA: Final = "# Written by flotilla. The passwords stand in the .pgpass files beside this folder.\nlocal all all scram-sha-256\n"
-_ADD_LOGIN: Final = (
-    f"do $$ begin if not exists (select from pg_roles where rolname = '{LOGIN}')"
-    f" then create role {LOGIN} login; end if; end $$"
-)
+_ADD_LOGINS: Final = [
+    f"do $$ begin if not exists (select from pg_roles where rolname = '{login}')"
+    f" then create role {login} login; end if; end $$"
+    for login in (LOGIN, NOTIFIER_LOGIN)
+]
 
 
 class PostgresServer:
@@ -76,6 +80,11 @@ class PostgresServer:
     def login_dsn(self) -> str:
         """The same for the orchestrator."""
         return self.dsn_of("flotilla", LOGIN)
+
+    @property
+    def notifier_dsn(self) -> str:
+        """The same for the notifier."""
+        return self.dsn_of("flotilla", NOTIFIER_LOGIN)
 
     def dsn_of(self, database: str, login: str = SUPERUSER) -> str:
         """How to connect to some database of this server. It says where the password is, not what."""
@@ -139,17 +148,17 @@ class PostgresServer:
         fresh.rename(self._folder / "data")
 
     def _demands_passwords(self) -> bool:
-        kept = all((self._folder / f"{login}.pgpass").exists() for login in (SUPERUSER, LOGIN))
+        kept = all((self._folder / f"{login}.pgpass").exists() for login in _LOGINS)
         said = self._folder / "data/pg_hba.conf"
         return kept and said.exists() and said.read_text() == _HBA
 
     def _demand_passwords(self) -> None:
-        """Gives both logins a new password. Data of before, which let in everybody who reached the socket, is changed in place.
+        """Gives all logins a new password. Data of before, which let in everybody who reached the socket, is changed in place.
 
         Who may connect is written last: when this is cut short, all of it is done again.
         """
-        statements = [_ADD_LOGIN]
-        for login in (SUPERUSER, LOGIN):
+        statements = [*_ADD_LOGINS]
+        for login in _LOGINS:
             password = secrets.token_urlsafe(32)
             write_whole(self._folder / f"{login}.pgpass", f"*:*:*:{login}:{password}\n".encode())
             statements.append(f"alter role {login} login password '{scram_verifier(password)}'")

@@ -95,6 +95,8 @@ _PLACES: Final = {
     "part": "trades",
     "import_id": "my-import",
     "version": "1",
+    "alert_id": "3f9c2a7b1d043f9c2a7b1d04",
+    "rule": "host_lost",
 }
 _QUERY: Final = {
     "ids": "bt-001,bt-002",
@@ -112,6 +114,8 @@ _CONFIG: Final = (
 _BACKTEST: Final = '{"strategy": "ema_cross", "instruments": ["SPX.SIM"], "start_date": "2020-01-01", "end_date": "2020-12-31"}'
 _JSON: Final = "application/json"
 _BODIES: Final = {
+    "MuteBody": '{"about": "trading-001", "for_s": 3600}',
+    "ChannelBody": '{"secret": "desk_mail"}',
     "SignInBody": '{"code": "ABCDE-FGHIJ"}',
     "StartBody": _CONFIG,
     "ConfigBody": _CONFIG,

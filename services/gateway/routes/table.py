@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from flotilla.services.gateway.routes.alerts import ALERT_ROUTES
 from flotilla.services.gateway.routes.backtests import BACKTEST_ROUTES, STUDY_ROUTES
 from flotilla.services.gateway.routes.engine import ENGINE_ROUTES
 from flotilla.services.gateway.routes.engines import ENGINES_ROUTES, HOST_ROUTES, STRATEGY_ROUTES
@@ -25,6 +26,7 @@ ROUTES: Final[tuple[Route, ...]] = (
     *STUDY_ROUTES,
     *STREAM_ROUTES,
     *LIBRARY_ROUTES,
+    *ALERT_ROUTES,
     *AUDIT_ROUTES,
     *SESSION_ROUTES,
     *SERVICE_ROUTES,

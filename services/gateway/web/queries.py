@@ -7,6 +7,7 @@ from typing import Annotated, Any, Final, Literal, get_args
 import msgspec
 from msgspec import Meta
 
+from flotilla.schemas.alerting import AlertId, RuleCode
 from flotilla.schemas.brakes import AfterFlatten, Shown
 from flotilla.schemas.config import EngineConfig, StrategyChoice
 from flotilla.schemas.data import ImportId
@@ -60,6 +61,8 @@ PATH_TYPES: Final[Mapping[str, Any]] = {
     "part": PartName,
     "import_id": ImportId,
     "version": PackageVersion,
+    "alert_id": AlertId,
+    "rule": RuleCode,
 }
 """What may stand in a path, by the name of its placeholder."""
 type Limit = Annotated[int, Meta(ge=1, le=1000)]

@@ -2,19 +2,13 @@
 
 from typing import Any, Final
 
-import asyncpg
-
 from flotilla.bus.scram import scram_verifier
-from flotilla.services.orchestrator.adapters.migrating import LOCK, migrate
+from flotilla.services.orchestrator.adapters.migrating import RECORD, migrate
 from flotilla.services.orchestrator.adapters.rows import SQL
+from flotilla.services.postgres.reaching import as_owner
 
 OWNER: Final = "flotilla_owner"
 LOGIN: Final = "flotilla_orchestrator"
-_CONNECT_S: Final = 10.0
-
-
-class NotHandedOver(Exception):
-    """PostgreSQL did not do it; the text is its own."""
 
 
 async def hand_over(dsn: str, password: str | None, *, login_password: str | None, keep_days: float) -> None:
@@ -24,21 +18,13 @@ async def hand_over(dsn: str, password: str | None, *, login_password: str | Non
     `login_password`; None leaves the one that it has. It can delete no entry of the audit that is younger than `keep_days`. Done again
     it changes nothing. Raises NotHandedOver and FaultError.
     """
-    try:
-        connection = await asyncpg.connect(dsn, password=password, timeout=_CONNECT_S)
-    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-        raise NotHandedOver(f"PostgreSQL cannot be reached: {error}") from error
-    try:
+    async with as_owner(dsn, password) as connection:
         await _hand_over(connection, login_password, keep_days)
-    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-        raise NotHandedOver(str(error)) from error
-    finally:
-        connection.terminate()
 
 
 async def _hand_over(connection: Any, login_password: str | None, keep_days: float) -> None:
     # Ends with the connection; `migrate` takes it a second time.
-    await connection.execute("select pg_advisory_lock($1)", LOCK)
+    await connection.execute("select pg_advisory_lock($1)", RECORD.lock)
     await connection.execute(SQL["own_roles"])
     if login_password is not None:
         await connection.execute(f"alter role {LOGIN} password '{scram_verifier(login_password)}'")

@@ -1,7 +1,7 @@
 """The record on PostgreSQL. It may go away and come back; each call then says `unavailable` and nothing is changed."""
 
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from datetime import datetime
 from typing import Any, Final, Self
 
@@ -29,24 +29,12 @@ from flotilla.services.orchestrator.engines.ports import (
     StaleChange,
     Unstorable,
 )
+from flotilla.services.postgres.reaching import AWAY, CONNECT_S, acquired, reachable
 
 log = get_logger(__name__)
 
-_CONNECT_S: Final = 3.0
 _STATEMENT_S: Final = 10.0
 _MAX_CONNECTIONS: Final = 4
-_AWAY: Final = (
-    OSError,
-    TimeoutError,
-    asyncpg.PostgresConnectionError,
-    asyncpg.InterfaceError,
-    asyncpg.OperatorInterventionError,
-    asyncpg.InsufficientResourcesError,
-    asyncpg.PostgresIOError,
-    asyncpg.ReadOnlySQLTransactionError,
-    # A statement for a connection that was told of the server's end and has not come to its own.
-    asyncpg.InternalClientError,
-)
 
 
 class PostgresRecord:
@@ -63,7 +51,7 @@ class PostgresRecord:
             password=password,
             min_size=0,
             max_size=_MAX_CONNECTIONS,
-            timeout=_CONNECT_S,
+            timeout=CONNECT_S,
             command_timeout=_STATEMENT_S,
             max_inactive_connection_lifetime=60.0,
             server_settings={"application_name": "flotilla-orchestrator", "timezone": "UTC"},
@@ -76,7 +64,7 @@ class PostgresRecord:
 
     async def migrate(self) -> None:
         """Brings the schema to the present."""
-        with _reachable():
+        with reachable():
             async with self._connection() as connection:
                 await migrate(connection)
 
@@ -113,7 +101,7 @@ class PostgresRecord:
         return {row["session_id"]: rows.session_of(row) for row in found}
 
     async def add_events(self, events: Sequence[StoredEvent]) -> None:
-        with _reachable():
+        with reachable():
             async with self._connection() as connection:
                 await _add_events(connection, events)
 
@@ -123,7 +111,7 @@ class PostgresRecord:
         return [event for event in events if (event.session_id, event.seq) in found]
 
     async def add_command(self, command: Command) -> None:
-        with _reachable():
+        with reachable():
             async with self._connection() as connection:
                 await add_command(connection, command)
 
@@ -132,13 +120,13 @@ class PostgresRecord:
         return next((row["reply"].encode() for row in kept), None)
 
     async def add_refusal(self, refusal: Refusal) -> None:
-        with _reachable():
+        with reachable():
             async with self._connection() as connection:
                 with _storable():
                     await connection.execute(SQL["add_refusal"], *rows.refusal_row(refusal))
 
     async def forget_audit(self, before: datetime) -> int:
-        with _reachable():
+        with reachable():
             async with self._connection() as connection:
                 status = await connection.execute(SQL["forget_commands"], before)
                 pruned = int(await connection.fetchval(SQL["prune_audit"], before))
@@ -188,10 +176,10 @@ class PostgresRecord:
         return next((KeptTime(**row) for row in await self.fetch("kept_time")), None)
 
     async def keep_time(self, kept: KeptTime) -> None:
-        with _reachable():
+        with reachable():
             async with self._connection() as connection:
                 values = (kept.at, kept.boot_id, kept.monotonic_s)
-                await connection.execute(SQL["keep_time"], *values, timeout=_CONNECT_S)
+                await connection.execute(SQL["keep_time"], *values, timeout=CONNECT_S)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Any]:
@@ -199,7 +187,7 @@ class PostgresRecord:
 
         Raises FaultError `unavailable`, or `outcome_unknown` when the connection broke at the commit, and Unstorable.
         """
-        with _reachable():
+        with reachable():
             async with self._connection() as connection:
                 transaction = connection.transaction()
                 await transaction.start()
@@ -213,13 +201,13 @@ class PostgresRecord:
 
     async def run_alone(self, statement: str, *, timeout_s: float) -> None:
         """Runs what takes long, or stands in no transaction."""
-        with _reachable():
+        with reachable():
             async with self._connection() as connection:
                 await connection.execute(statement, timeout=timeout_s)
 
     async def fetch(self, query: str, *values: Any) -> list[dict[str, Any]]:
         """The rows of the statement with this name."""
-        with _reachable():
+        with reachable():
             async with self._connection() as connection:
                 return [dict(row) for row in await connection.fetch(SQL[query], *values)]
 
@@ -229,17 +217,8 @@ class PostgresRecord:
             found.setdefault(row["session_id"], []).append(row)
         return found
 
-    @asynccontextmanager
-    async def _connection(self) -> AsyncIterator[Any]:
-        connection = await self._pool.acquire(timeout=_CONNECT_S)
-        try:
-            yield connection
-        finally:
-            try:
-                await self._pool.release(connection)
-            except (*_AWAY, asyncpg.PostgresError) as error:
-                # What it was asked is settled by now; the pool has given it up.
-                log.info("connection is lost", error=repr(error))
+    def _connection(self) -> AbstractAsyncContextManager[Any]:
+        return acquired(self._pool)
 
     async def _engines(self, instance_id: str | None) -> list[Engine]:
         engines = await self.fetch("engines", instance_id)
@@ -307,7 +286,7 @@ async def add_command(connection: Any, command: Command) -> None:
 async def _commit(transaction: Any) -> None:
     try:
         await transaction.commit()
-    except _AWAY as error:
+    except AWAY as error:
         text = "the record went away while this was being written; whether it was is unknown"
         raise fault(FaultCode.OUTCOME_UNKNOWN, text) from error
 
@@ -315,7 +294,7 @@ async def _commit(transaction: Any) -> None:
 async def _roll_back(transaction: Any) -> None:
     try:
         await transaction.rollback()
-    except (*_AWAY, asyncpg.PostgresError) as error:
+    except (*AWAY, asyncpg.PostgresError) as error:
         log.debug("nothing to roll back", error=repr(error))
 
 
@@ -325,15 +304,3 @@ def _storable() -> Iterator[None]:
         yield
     except (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError) as error:
         raise Unstorable(str(error)) from error
-
-
-@contextmanager
-def _reachable() -> Iterator[None]:
-    """Turns what asyncpg raises while PostgreSQL is away into the fault `unavailable`."""
-    try:
-        yield
-    except _AWAY as error:
-        log.warning("record is away", error=repr(error))
-        raise fault(
-            FaultCode.UNAVAILABLE, "the record is away; nothing was changed", retry_after_s=2.0
-        ) from error

@@ -2,7 +2,6 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from importlib.resources import files
 from typing import Any, Final
 
 import msgspec
@@ -18,12 +17,9 @@ from flotilla.services.orchestrator.engines.core.events import StoredEvent
 from flotilla.services.orchestrator.engines.core.leases import Lease
 from flotilla.services.orchestrator.engines.core.model import Engine, OrderedStop, Session, Silence
 from flotilla.services.orchestrator.engines.ports import Command, Refusal
+from flotilla.services.postgres.migrating import statements
 
-SQL: Final = {
-    file.name.removesuffix(".sql"): file.read_text()
-    for file in files("flotilla.services.orchestrator.adapters.queries").iterdir()
-    if file.name.endswith(".sql")
-}
+SQL: Final = statements("flotilla.services.orchestrator.adapters.queries")
 
 
 _MOVING: Final = (

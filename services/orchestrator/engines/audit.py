@@ -15,7 +15,14 @@ from flotilla.bus.logs import get_logger
 from flotilla.bus.streams import Delivery
 from flotilla.schemas import alerts
 from flotilla.schemas.alerts import AlertKind
-from flotilla.schemas.audit import AuditList, GatewayRefusal, HostCommand, ReadAudit, WaitingEntry
+from flotilla.schemas.audit import (
+    AuditList,
+    GatewayRefusal,
+    HostCommand,
+    NotifierCommand,
+    ReadAudit,
+    WaitingEntry,
+)
 from flotilla.schemas.contract import (
     CATALOG_UPLOAD,
     EMERGENCY_STOP,
@@ -106,6 +113,34 @@ def entry_of_host(told: HostCommand) -> Command | Refusal:
         host=told.host,
         body=body,
         message=storable(blanked_text(told.message))[:_LONGEST],
+    )
+
+
+def entry_of_notifier(told: NotifierCommand) -> Command | Refusal:
+    """What the notifier did about alerts, rules and channels, or refused."""
+    about = storable(told.about)[:100]
+    body = msgspec.json.encode(told.body) if told.body is not None else None
+    if told.code is not None:
+        return Refusal(
+            request_id=storable(told.request_id)[:100],
+            subject=storable(told.subject)[:200],
+            instance_id=about,
+            created_at=told.at,
+            code=told.code,
+            message=storable(blanked_text(told.message))[:_LONGEST],
+            caller=told.caller,
+            body=body,
+        )
+    return Command(
+        # Its ids are the notifier's own: the same one may be known here, of another command.
+        request_id=f"{storable(told.request_id)[:100]}@{Actor.NOTIFIER}",
+        subject=storable(told.subject)[:200],
+        body_hash=b"",
+        instance_id=about,
+        reply=_FROM_HOST,
+        created_at=told.at,
+        caller=told.caller,
+        body=body,
     )
 
 
@@ -273,6 +308,16 @@ class Audit:
                 log.warning("unreadable refusal", subject=delivery.subject, error=str(error))
                 continue
             await self._add(entry_of_gateway(told))
+
+    async def take_notifier(self, batch: Sequence[Delivery]) -> None:
+        """Records what the notifier was asked for; raises when it must be tried again."""
+        for delivery in batch:
+            try:
+                told = msgspec.json.decode(delivery.data, type=NotifierCommand)
+            except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+                log.warning("unreadable command of the notifier", error=str(error))
+                continue
+            await self._add(entry_of_notifier(told))
 
     async def read(self, question: ReadAudit) -> AuditList:
         """Entries, newest first."""

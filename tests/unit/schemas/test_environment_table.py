@@ -14,6 +14,7 @@ from flotilla.schemas.environment import VARIABLES
 from flotilla.schemas.export import environment_table
 from flotilla.schemas.variable import Reader, Variable
 from flotilla.services.gateway.settings import GatewaySettings
+from flotilla.services.notifier.settings import NotifierSettings
 from flotilla.services.orchestrator.settings import OrchestratorSettings
 from flotilla.services.supervisor.settings import SupervisorSettings
 
@@ -25,6 +26,7 @@ IN_SHELL = re.compile(r"\$\{?(FLOTILLA_[A-Z_]+)")
 READ_IN = {
     Reader.ORCHESTRATOR: {"services/orchestrator/settings.py"},
     Reader.SUPERVISOR: {"services/supervisor/settings.py", "services/supervisor/prepare.py"},
+    Reader.NOTIFIER: {"services/notifier/settings.py"},
     Reader.GATEWAY: {"services/gateway/settings.py"},
     Reader.SERVICES: {"bus/settings.py", "bus/host.py"},
     Reader.CLIENT: {
@@ -114,6 +116,16 @@ OTHER: dict[Reader, dict[str, str]] = {
         "FLOTILLA_ENGINE_REDIS_HOST": "x",
         "FLOTILLA_ENGINE_REDIS_PORT": "1",
     },
+    Reader.NOTIFIER: {
+        "FLOTILLA_STATE": "/x",
+        "FLOTILLA_LOG_LEVEL": "DEBUG",
+        "FLOTILLA_POSTGRES_DSN": "postgresql://x@x/x",
+        "FLOTILLA_POSTGRES_PASSWORD_FILE": "/x",
+        "FLOTILLA_SECRETS": "/x",
+        "FLOTILLA_SECRETS_KEY_FILE": "/x",
+        "FLOTILLA_ALIVE_SECRET": "alive",
+        "FLOTILLA_ALIVE_S": "1",
+    },
     Reader.GATEWAY: {
         "FLOTILLA_STATE": "/x",
         "FLOTILLA_LOG_LEVEL": "DEBUG",
@@ -138,6 +150,7 @@ FROM_ENV: dict[Reader, Callable[[Mapping[str, str]], object]] = {
     Reader.SERVICES: lambda env: BusSettings.from_env("x", env),
     Reader.ORCHESTRATOR: OrchestratorSettings.from_env,
     Reader.SUPERVISOR: SupervisorSettings.from_env,
+    Reader.NOTIFIER: NotifierSettings.from_env,
     Reader.GATEWAY: GatewaySettings.from_env,
     Reader.SIDECAR: Settings.from_env,
 }
@@ -238,6 +251,8 @@ BAD = {
         "x\r\nY: z",
     ],
     "FLOTILLA_HTTP_PUSH": ["yes", "2"],
+    "FLOTILLA_ALIVE_SECRET": ["https://hc.example/abc", "Alive"],
+    "FLOTILLA_ALIVE_S": ["0", "nan", "often"],
     "FLOTILLA_HTTP_RATE": ["0", "nan", "fast"],
     "FLOTILLA_HTTP_CONNECTIONS": ["7", "many"],
     "FLOTILLA_MAX_STREAMS": ["0", "100001", "1.5"],

@@ -1,0 +1,1 @@
+"""The notifier: tells people what they should look at, and when it is over."""

@@ -1,0 +1,1 @@
+"""PostgreSQL, Apprise and the heartbeat address."""

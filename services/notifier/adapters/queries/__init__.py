@@ -1,0 +1,1 @@
+"""One SQL statement per file."""

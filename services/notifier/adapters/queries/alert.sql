@@ -1,0 +1,1 @@
+select body from alerts where alert_id = $1

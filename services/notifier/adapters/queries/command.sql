@@ -1,0 +1,1 @@
+select request_id, subject, body_hash, reply, at from commands where request_id = $1

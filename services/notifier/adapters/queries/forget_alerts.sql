@@ -1,0 +1,1 @@
+delete from alerts where not is_open and changed_at < $1

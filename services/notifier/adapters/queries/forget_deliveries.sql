@@ -1,0 +1,1 @@
+delete from deliveries where state <> 'waiting' and created_at < $1

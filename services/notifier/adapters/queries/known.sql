@@ -1,0 +1,1 @@
+select alert_id from alerts where alert_id = any($1)

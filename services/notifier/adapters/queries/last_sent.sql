@@ -1,0 +1,1 @@
+select channel, max(sent_at) as at from deliveries where state = 'sent' group by channel

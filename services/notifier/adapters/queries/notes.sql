@@ -1,0 +1,1 @@
+select number, feed, body from notes order by number limit $1

@@ -1,0 +1,1 @@
+delete from notes where number = $1

@@ -1,0 +1,1 @@
+"""What the services that keep something in PostgreSQL have in common."""
