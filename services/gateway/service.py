@@ -102,7 +102,7 @@ async def serve(bus: Bus, settings: GatewaySettings) -> AsyncIterator[GatewayPro
     tasks = Tasks()
     tasks.start(gateway.refusals.run(), name="refusals")
     tasks.start(gateway.hub.run(), name="events")
-    tasks.start(gateway.fleet.run(), name="the fleet in memory")
+    tasks.start(gateway.fleet.run(gateway.hub.recent), name="the fleet in memory")
     tasks.start(_end_streams(gateway), name="streams of tokens that are gone")
     tasks.start(_learn_labels(gateway), name="labels of engines in streams")
     runner = web.AppRunner(

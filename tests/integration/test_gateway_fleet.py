@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -14,19 +15,32 @@ import pytest
 from flotilla.bus.bus import Bus, connect
 from flotilla.schemas import contract
 from flotilla.schemas.access import Role
+from flotilla.schemas.alerting import AlertAbout, AlertChange, AlertChangeKind, AlertState, AlertView
 from flotilla.schemas.config import EngineConfig
 from flotilla.schemas.contract import Actor
 from flotilla.schemas.engine import EngineList, ListEngines
 from flotilla.schemas.health import Health
+from flotilla.schemas.history import DayStart, DayStarts
+from flotilla.schemas.ledger import LedgerPage
 from flotilla.schemas.states import ClientState, RunState
-from flotilla.schemas.telemetry import EngineMetrics, Heartbeat, HostHeartbeat, StopFlag
+from flotilla.schemas.telemetry import (
+    EngineMetrics,
+    Heartbeat,
+    HostHeartbeat,
+    MarkedEquity,
+    Severity,
+    StopFlag,
+)
+from flotilla.services.gateway.live.rows import Topic
 from flotilla.stack.servers.nats import NatsServer
 from tests.access import create_token
 from tests.integration.conftest import ConnectAs
 from tests.integration.gateways import API, NOW, Stage, engine, staged
 from tests.integration.logins import engine_login
+from tests.unit.gateway.test_open_rows import on_record, order
 
 FLEET = f"{API}/fleet"
+ALERT_ID = "a1" * 12
 
 type Message = dict[str, Any]
 
@@ -60,11 +74,7 @@ class Follower:
         match message["kind"]:
             case "snapshot":
                 self._boot = message["boot"]
-                self.rows = {
-                    (topic, name): row
-                    for topic in ("engines", "hosts", "services", "backtests")
-                    for name, row in message[topic].items()
-                }
+                self.rows = {(topic, name): row for topic in Topic for name, row in message[topic].items()}
             case "changes":
                 for change in message["changes"]:
                     key = (change["topic"], change["id"])
@@ -333,3 +343,59 @@ async def test_a_token_that_is_no_longer_good_ends_its_socket_with_the_reason(
             while (message := await reader.read())["kind"] != "end":
                 pass
         assert message["reason"] == "token_removed"
+
+
+async def test_what_is_open_is_read_from_the_ledgers_and_followed_by_events(
+    connect_as: ConnectAs, sidecar: Bus, tmp_path: Path
+) -> None:
+    answers = {"fleet.ledger.orders": LedgerPage(rows=(on_record(4),))}
+    async with staged(connect_as, tmp_path, answers=answers) as stage, following(stage) as reader:
+        row = await reader.until("orders", "e1/O-1")
+        assert (row["filled_qty"], row["price"]) == ("1", None)
+        await sidecar.publish(contract.ORDER, order(5, name="O-2"), instance_id="e1")
+        await reader.until("orders", "e1/O-2")
+        await sidecar.publish(contract.ORDER, order(6, "CANCELED"), instance_id="e1")
+        async with asyncio.timeout(5):
+            while ("orders", "e1/O-1") in reader.rows:
+                await reader.read()
+        assert ("orders", "e1/O-2") in reader.rows
+
+
+async def test_alerts_are_there_while_they_are_open(stage: Stage, connect_as: ConnectAs) -> None:
+    notifier = await connect_as(Actor.NOTIFIER)
+    alert = AlertView(
+        alert_id=ALERT_ID,
+        rule="engine_failed",
+        about_kind=AlertAbout.ENGINE,
+        about="e1",
+        severity=Severity.CRITICAL,
+        text="it failed",
+        state=AlertState.OPEN,
+        opened_at=NOW,
+        changed_at=NOW,
+    )
+    async with following(stage, "?topics=alerts") as reader:
+        for kind, state in (
+            (AlertChangeKind.OPENED, AlertState.OPEN),
+            (AlertChangeKind.RESOLVED, AlertState.RESOLVED),
+        ):
+            told = msgspec.structs.replace(alert, state=state)
+            change = AlertChange(change=kind, at=NOW, alert=told)
+            await notifier.publish(contract.ALERT_CHANGE, change)
+            async with asyncio.timeout(5):
+                while (("alerts", ALERT_ID) in reader.rows) is not (state is AlertState.OPEN):
+                    await reader.read()
+
+
+async def test_the_equity_that_a_day_began_with_stands_beside_the_present_one(
+    connect_as: ConnectAs, sidecar: Bus, tmp_path: Path
+) -> None:
+    day = DayStart(amount=Decimal("100.5"), currency="USDT", at=NOW)
+    answers = {"fleet.history.days": DayStarts(since=NOW, days={"e1": day})}
+    async with staged(connect_as, tmp_path, answers=answers) as stage, following(stage) as reader:
+        await reader.until("engines", "e1")
+        equity = MarkedEquity(currency="USDT", amount=Decimal("99"))
+        measured = EngineMetrics(instance_id="e1", session_id="s1", at_ns=1, equity=equity)
+        await sidecar.publish(contract.METRICS, measured, instance_id="e1")
+        row = await reader.until("engines", "e1", equity="99", day_equity="100.5")
+        assert row["equity_currency"] == "USDT"

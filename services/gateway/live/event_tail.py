@@ -10,13 +10,14 @@ from flotilla.bus.bus import Bus
 from flotilla.bus.logs import get_logger
 from flotilla.bus.streams import Delivery, end_of, read_on
 from flotilla.schemas.contract import Durability, Feed
-from flotilla.schemas.fault import FaultError
+from flotilla.schemas.fault import FaultCode, FaultError, fault
 from flotilla.schemas.subjects import parse, wildcard
 from flotilla.services.gateway.live.place import Place
 
 log = get_logger(__name__)
 
 PAGE: Final = 256
+RECENT: Final = 1_000
 PACE_S: Final = 0.01
 """Between two reads while events come: those that came meanwhile are read at once."""
 LOOK_S: Final = 1.0
@@ -77,6 +78,19 @@ class EventTail:
     async def page(self, after: int) -> Sequence[Delivery]:
         """The next events after a number, at most PAGE, those of other feeds too. Raises FaultError `unavailable`."""
         return await read_on(self._bus, Durability.EVENTS, after, limit=PAGE)
+
+    async def recent(self) -> list[Told]:
+        """The last RECENT events before now. Raises FaultError `unavailable`, also while the stream was never reached."""
+        if self.place is None:
+            raise fault(FaultCode.UNAVAILABLE, "events cannot be read now", retry_after_s=1.0)
+        after = max(0, self.place.number - RECENT)
+        found: list[Told] = []
+        while page := await self.page(after):
+            found += [told for delivery in page if (told := self.told(delivery)) is not None]
+            after = page[-1].seq
+            if after >= self.place.number:
+                break
+        return found
 
     def told(self, delivery: Delivery) -> Told | None:
         """What a message says; None for one of another feed, and for one that cannot be read, which is logged."""

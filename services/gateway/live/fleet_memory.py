@@ -4,10 +4,10 @@ What may have been missed while the bus was away is asked for; until it is answe
 """
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -15,12 +15,15 @@ from flotilla.bus.bus import Bus
 from flotilla.bus.logs import get_logger
 from flotilla.schemas import contract
 from flotilla.schemas.access import TokenRecord
+from flotilla.schemas.alerting import AlertChange, AlertState, ListAlerts
 from flotilla.schemas.backtest import BacktestView, ListBacktests
 from flotilla.schemas.engine import EngineView, ListEngines
 from flotilla.schemas.fault import FaultCode, FaultError, fault
 from flotilla.schemas.health import Health
+from flotilla.schemas.history import DayStart, ReadDays
 from flotilla.schemas.ids import new_request_id
-from flotilla.schemas.telemetry import EngineMetrics, Heartbeat, HostHeartbeat, StopFlag
+from flotilla.schemas.ledger import ReadAccounts, ReadOrders, ReadPositions
+from flotilla.schemas.telemetry import EngineEvent, EngineMetrics, Heartbeat, HostHeartbeat, StopFlag
 from flotilla.services.gateway.live.fleet_messages import (
     Encoded,
     FleetBeat,
@@ -32,6 +35,7 @@ from flotilla.services.gateway.live.fleet_messages import (
     snapshot_of,
 )
 from flotilla.services.gateway.live.numbered import Batch, FleetChange, NumberedRows
+from flotilla.services.gateway.live.open_rows import OpenRows
 from flotilla.services.gateway.live.place import Place
 from flotilla.services.gateway.live.rows import (
     Heard,
@@ -54,9 +58,18 @@ BEAT_S: Final = 1.0
 MOST_BACKTESTS: Final = 500
 """The newest ones are in mind; all are on record."""
 NATS: Final = "nats"
+DAYS_S: Final = 10.0
+"""How often it is asked with what equity engines began the day, while somebody looks."""
 _TRY_AGAIN_S: Final = 1.0
 _PAGE: Final = 1_000
 
+_LEDGERS: Final = (
+    (contract.LEDGER_ORDERS, ReadOrders(is_open=True, limit=_PAGE)),
+    (contract.LEDGER_POSITIONS, ReadPositions(is_open=True, limit=_PAGE)),
+    (contract.LEDGER_ACCOUNTS, ReadAccounts(is_latest=True, limit=_PAGE)),
+)
+
+type Recent = Callable[[], Awaitable[Sequence[EngineEvent[Any]]]]
 type _ViewKey = tuple[frozenset[Topic], str]
 
 
@@ -85,6 +98,8 @@ class FleetMemory:
         self._max_clients = max_clients
         self.boot = new_request_id()
         self._rows = NumberedRows()
+        self._open = OpenRows(self._rows)
+        self._days: dict[str, DayStart] = {}
         self._views: dict[str, EngineView] = {}
         self._heard: dict[str, Heard] = {}
         self._stops: dict[str, tuple[StopFlag, ...]] = {}
@@ -105,14 +120,18 @@ class FleetMemory:
     async def start(self) -> None:
         """Subscribes to what nobody else hands us; returns when the server knows of it."""
         await self._bus.listen(contract.HOST_HEARTBEAT, self._hear_host)
+        await self._bus.listen(contract.ALERT_CHANGE, self._hear_alert)
         for feed in contract.SERVICE_HEARTBEATS.values():
             await self._bus.listen(feed, self._hear_service)
 
-    async def run(self) -> None:
-        """Asks for what there is, and tells what changes, until cancelled."""
+    async def run(self, recent: Recent) -> None:
+        """Asks for what there is, and tells what changes, until cancelled. `recent` gives the last events before now: those may not be
+        on record yet.
+        """
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._keep_complete(), name="what there is")
+            group.create_task(self._keep_complete(recent), name="what there is")
             group.create_task(self._keep_telling(), name="changes")
+            group.create_task(self._keep_days(), name="the equity of the day's beginning")
 
     def hear(self, payload: object) -> None:
         """Takes a message of a feed; what is about no row says nothing here."""
@@ -129,6 +148,8 @@ class FleetMemory:
                 heard = self._heard.setdefault(payload.instance_id, Heard())
                 heard.metrics, heard.metrics_at = payload, self._now()
                 self._unsaid.add(payload.instance_id)
+            case EngineEvent():
+                self._open.heard(payload)
             case BacktestView() if payload.study_id is None:
                 self._saw_backtest(payload)
 
@@ -209,7 +230,8 @@ class FleetMemory:
             if (view := self._views.get(instance_id)) is not None:
                 heard = self._heard.get(instance_id, Heard())
                 stop = self._stop_flag(view)
-                self._rows.put(Topic.ENGINES, instance_id, engine_row(view, heard, stop))
+                day = self._days.get(instance_id)
+                self._rows.put(Topic.ENGINES, instance_id, engine_row(view, heard, stop, day))
             else:
                 self._rows.drop(Topic.ENGINES, instance_id)
         self._unsaid.clear()
@@ -252,16 +274,16 @@ class FleetMemory:
             if self._clients:  # rows are made when somebody looks
                 self._tell()
 
-    async def _keep_complete(self) -> None:
+    async def _keep_complete(self, recent: Recent) -> None:
         while True:
             if self._bus.is_connected and not self.is_complete:
                 try:
-                    await self._ask()
+                    await self._ask(recent)
                 except FaultError as error:
                     log.debug("what there is was not answered", error=str(error))
             await asyncio.sleep(_TRY_AGAIN_S)
 
-    async def _ask(self) -> None:
+    async def _ask(self, recent: Recent) -> None:
         """Asks for all engines and the newest backtests. What is told meanwhile is newer than the answer."""
         missed, self._newer = self._missed(), set()
         try:
@@ -273,6 +295,10 @@ class FleetMemory:
                     self._saw(view)
             for backtest in await self._list_backtests():
                 self._saw_backtest(backtest)
+            for event in await recent():
+                self._open.heard(event)
+            await self._ask_for_open()
+            await self._ask_for_alerts()
         finally:
             self._newer = None
         self._known_at = missed
@@ -292,6 +318,43 @@ class FleetMemory:
         asked = ListBacktests(limit=100)
         return (await self._bus.call(contract.BACKTEST_LIST, asked)).backtests
 
+    async def _ask_for_open(self) -> None:
+        """What was said to be open before we listened; rows of engines that have gone meanwhile are passed over."""
+        for call, asked in _LEDGERS:
+            cursor: str | None = None
+            while True:
+                page = await self._bus.call(call, msgspec.structs.replace(asked, cursor=cursor))
+                for row in page.rows:
+                    self._open.on_record(row)
+                if (cursor := page.next) is None:
+                    break
+
+    async def _ask_for_alerts(self) -> None:
+        """Those that are open. A notifier that is away makes nothing else incomplete: its row among the services says so."""
+        try:
+            found = (await self._bus.call(contract.ALERT_LIST, ListAlerts(limit=_PAGE))).alerts
+        except FaultError as error:
+            log.warning("open alerts were not read", error=str(error))
+            return
+        for gone in set(self._rows.ids(Topic.ALERTS)) - {alert.alert_id for alert in found}:
+            self._rows.drop(Topic.ALERTS, gone)
+        for alert in found:
+            self._rows.put(Topic.ALERTS, alert.alert_id, alert)
+
+    async def _keep_days(self) -> None:
+        loop, due = asyncio.get_running_loop(), 0.0
+        while True:
+            if self._clients and self._bus.is_connected and loop.time() >= due:
+                due = loop.time() + DAYS_S
+                try:
+                    found = await self._bus.call(contract.HISTORY_DAYS, ReadDays())
+                except FaultError as error:
+                    log.debug("the equity of the day's beginning was not read", error=str(error))
+                else:
+                    self._unsaid.update(found.days.keys() | self._days.keys())
+                    self._days = dict(found.days)
+            await asyncio.sleep(PACE_S)
+
     def _missed(self) -> int:
         return self._bus.stats.reconnects + self._bus.stats.slow_consumer_drops
 
@@ -300,11 +363,14 @@ class FleetMemory:
             self._forget(view.instance_id)
             return
         self._views[view.instance_id] = view
+        if view.session is not None:
+            self._open.began(view.instance_id, view.session.session_id, view.session.generation)
         self._unsaid.add(view.instance_id)
 
     def _forget(self, instance_id: str) -> None:
         self._views.pop(instance_id, None)
         self._heard.pop(instance_id, None)
+        self._open.forget(instance_id)
         self._unsaid.add(instance_id)
 
     def _saw_backtest(self, view: BacktestView) -> None:
@@ -328,6 +394,12 @@ class FleetMemory:
             self._stops[beat.host] = beat.stop_flags
             self._unsaid.update(self._views)
         self._rows.put(Topic.HOSTS, beat.host, host_row(beat, self._now()))
+
+    async def _hear_alert(self, said: AlertChange, _: Mapping[str, str]) -> None:
+        if said.alert.state is AlertState.OPEN:
+            self._rows.put(Topic.ALERTS, said.alert.alert_id, said.alert)
+        else:
+            self._rows.drop(Topic.ALERTS, said.alert.alert_id)
 
     async def _hear_service(self, said: Health, _: Mapping[str, str]) -> None:
         self._rows.put(Topic.SERVICES, said.service, service_row(said, self._now()))

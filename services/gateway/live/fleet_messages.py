@@ -6,13 +6,17 @@ from typing import Final
 import msgspec
 
 from flotilla.schemas.access import Role, TokenRecord
+from flotilla.schemas.alerting import AlertView
 from flotilla.schemas.labels import matches, text_of
 from flotilla.services.gateway.live.numbered import FleetChange, NumberedRows
 from flotilla.services.gateway.live.place import Place
 from flotilla.services.gateway.live.rows import (
+    AccountLine,
     BacktestRow,
     EngineRow,
     HostRow,
+    OrderLine,
+    PositionLine,
     Row,
     ServiceRow,
     Topic,
@@ -20,7 +24,7 @@ from flotilla.services.gateway.live.rows import (
 
 
 class FleetSnapshot(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="snapshot"):
-    """Every row that its reader sees and asked for, by topic and id; changes after `number` follow on the streams.
+    """Every row that its reader sees and asked for, by topic and id: orders and positions that are open, alerts that are; changes after `number` follow on the streams.
 
     `boot` names this run of the gateway: numbers of another say nothing. `at` is the gateway's time, from which the ages of rows count.
     `is_complete` is false while something may be missing, because the gateway has just started or the bus was away.
@@ -32,6 +36,10 @@ class FleetSnapshot(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind",
     at: datetime
     is_complete: bool
     engines: dict[str, EngineRow] = {}
+    orders: dict[str, OrderLine] = {}
+    positions: dict[str, PositionLine] = {}
+    accounts: dict[str, AccountLine] = {}
+    alerts: dict[str, AlertView] = {}
     hosts: dict[str, HostRow] = {}
     services: dict[str, ServiceRow] = {}
     backtests: dict[str, BacktestRow] = {}
@@ -94,7 +102,10 @@ class Viewer(msgspec.Struct, frozen=True, kw_only=True):
 def visible_topics(token: TokenRecord) -> frozenset[Topic]:
     """What a token sees at all."""
     sees_all = token.role.includes(Role.VIEWER) and not token.labels
-    return frozenset(Topic) if sees_all else frozenset({Topic.ENGINES})
+    return frozenset(Topic) if sees_all else _OF_ENGINES if not token.labels else frozenset({Topic.ENGINES})
+
+
+_OF_ENGINES: Final = frozenset({Topic.ENGINES, Topic.ORDERS, Topic.POSITIONS, Topic.ACCOUNTS})
 
 
 def snapshot_of(

@@ -11,16 +11,18 @@ from typing import Any
 
 import msgspec
 
+from flotilla.schemas.alerting import AlertView
 from flotilla.schemas.backtest import BacktestView
 from flotilla.schemas.brakes import EngineBrake
 from flotilla.schemas.config import WORKER_TEMPLATE
 from flotilla.schemas.dead_man import DeadMan
 from flotilla.schemas.engine import EngineView
 from flotilla.schemas.health import Health
+from flotilla.schemas.history import DayStart
 from flotilla.schemas.labels import Labels
 from flotilla.schemas.loss_limits import LossesView
 from flotilla.schemas.states import ClientState, DesiredState, EngineType, FailureReason, RunState
-from flotilla.schemas.telemetry import EngineMetrics, Heartbeat, HostHeartbeat, StopFlag
+from flotilla.schemas.telemetry import Balance, EngineMetrics, Heartbeat, HostHeartbeat, StopFlag
 from flotilla.schemas.trading_hours import HoursView
 
 
@@ -28,6 +30,10 @@ class Topic(StrEnum):
     """The kinds of rows; each has a map of its own in a snapshot, by id."""
 
     ENGINES = "engines"
+    ORDERS = "orders"
+    POSITIONS = "positions"
+    ACCOUNTS = "accounts"
+    ALERTS = "alerts"
     HOSTS = "hosts"
     SERVICES = "services"
     BACKTESTS = "backtests"
@@ -47,7 +53,8 @@ class EngineRow(msgspec.Struct, frozen=True, kw_only=True):
     """One engine: as the fleet's record has it, with what was heard of its present session last.
 
     `heard_at` is when its last heartbeat came, `fed_at` when the venues' last data did (null: never, or no session is in sight); what
-    follows them is as of `heard_at`. `equity` is null where it is not known, `equity_unknown` says why. `orders_open` and what counts like
+    follows them is as of `heard_at`. `equity` is null where it is not known, `equity_unknown` says why; `day_equity` is the first that was known of the UTC day, in the same
+    currency. `orders_open` and what counts like
     it is null until the session tells. `problems` are in words, the gravest first.
     """
 
@@ -94,6 +101,8 @@ class EngineRow(msgspec.Struct, frozen=True, kw_only=True):
     equity: str | None = None
     equity_currency: str | None = None
     equity_unknown: tuple[str, ...] = ()
+    day_equity: str | None = None
+    day_equity_at: datetime | None = None
     balances: dict[str, str] = {}
     realized_pnl: dict[str, str] = {}
     unrealized_pnl: dict[str, str] = {}
@@ -101,6 +110,59 @@ class EngineRow(msgspec.Struct, frozen=True, kw_only=True):
     losses: LossesView | None = None
     trading_hours: HoursView | None = None
     dead_man: DeadMan | None = None
+
+
+class OfEngine(msgspec.Struct, frozen=True, kw_only=True):
+    """What is open of an engine, as its session said last, at `at`."""
+
+    instance_id: str
+    session_id: str
+    at: datetime
+
+
+class OrderLine(OfEngine, frozen=True, kw_only=True):
+    """An order that is open; see OrderUpdate for the fields."""
+
+    venue: str
+    client_order_id: str
+    instrument_id: str
+    strategy_id: str
+    status: str
+    side: str
+    order_type: str
+    quantity: str
+    filled_qty: str
+    time_in_force: str
+    venue_order_id: str | None = None
+    price: str | None = None
+    trigger_price: str | None = None
+    avg_px: str | None = None
+    is_reduce_only: bool = False
+    is_claim: bool = False
+
+
+class PositionLine(OfEngine, frozen=True, kw_only=True):
+    """A position that is open; see PositionUpdate for the fields."""
+
+    venue: str
+    position_id: str
+    instrument_id: str
+    strategy_id: str
+    side: str
+    quantity: str
+    signed_qty: str
+    avg_px_open: str
+    currency: str
+    realized_pnl: str
+
+
+class AccountLine(OfEngine, frozen=True, kw_only=True):
+    """The balances of an account."""
+
+    account_id: str
+    account_type: str
+    balances: tuple[Balance, ...]
+    base_currency: str | None = None
 
 
 class HostRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -155,7 +217,7 @@ class BacktestRow(msgspec.Struct, frozen=True, kw_only=True):
     total_trades: int | None = None
 
 
-type Row = EngineRow | HostRow | ServiceRow | BacktestRow
+type Row = EngineRow | OrderLine | PositionLine | AccountLine | AlertView | HostRow | ServiceRow | BacktestRow
 
 
 class Heard(msgspec.Struct, kw_only=True):
@@ -167,7 +229,9 @@ class Heard(msgspec.Struct, kw_only=True):
     metrics_at: datetime | None = None
 
 
-def engine_row(view: EngineView, heard: Heard, stop_flag: StopFlag | None) -> EngineRow:
+def engine_row(
+    view: EngineView, heard: Heard, stop_flag: StopFlag | None, day: DayStart | None = None
+) -> EngineRow:
     """The row of an engine. What was heard of another session than its present one, or of one that is over, says nothing of it."""
     session, config = view.session, view.config
     is_up = session is not None and not session.state.is_terminal
@@ -194,6 +258,8 @@ def engine_row(view: EngineView, heard: Heard, stop_flag: StopFlag | None) -> En
         row = msgspec.structs.replace(row, **_of_beat(beat, heard.beat_at, view))
     if metrics is not None:
         row = msgspec.structs.replace(row, **_of_metrics(metrics, heard.metrics_at))
+    if day is not None and day.currency == row.equity_currency:
+        row = msgspec.structs.replace(row, day_equity=str(day.amount), day_equity_at=day.at)
     return row
 
 

@@ -30,6 +30,7 @@ from flotilla.schemas.contract import (
 from flotilla.schemas.engine import EngineView, ListEngines
 from flotilla.schemas.fault import FaultCode, fault
 from flotilla.schemas.labels import Labels, text_of
+from flotilla.schemas.telemetry import EngineEvent
 from flotilla.services.gateway.live.backlog import Backlog
 from flotilla.services.gateway.live.event_tail import EventTail, Told
 from flotilla.services.gateway.live.labels import KnownLabels
@@ -217,6 +218,10 @@ class Hub:
     def _cut(self, client: Client) -> None:
         if client in self._clients:
             client.cut()
+
+    async def recent(self) -> list[EngineEvent[Any]]:
+        """The last events of engines before now, some hundreds. Raises FaultError `unavailable`."""
+        return [told.payload for told in await self._tail.recent() if isinstance(told.payload, EngineEvent)]
 
     @property
     def place(self) -> Place | None:

@@ -36,7 +36,9 @@ type StreamKind = Literal[
     "backtest_progress",
 ]
 STREAM_KINDS: Final[tuple[str, ...]] = get_args(StreamKind.__value__)
-type FleetTopic = Literal["engines", "hosts", "services", "backtests"]
+type FleetTopic = Literal[
+    "engines", "orders", "positions", "accounts", "alerts", "hosts", "services", "backtests"
+]
 type TemplateKind = Literal["engine", "strategy"]
 type PartName = Literal[
     "trades",

@@ -119,6 +119,10 @@ def test_patterns_are_those_of_javascript() -> None:
 
 
 ADMINS = {
+    "alert_remove_channel",
+    "alert_set_channel",
+    "alert_set_rule",
+    "alert_test_channel",
     "audit",
     "catalog_remove",
     "catalog_remove_instrument",
