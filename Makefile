@@ -37,7 +37,7 @@ soak: setup ## four engines on two exchanges, with faults and kills, for 60 minu
 	@$(BIN)/python -m tests.venues soak $(ARGS)
 
 check: setup ## format, lint, strict types, import contracts, drift of what is generated
-	@$(MAKE) --no-print-directory --jobs 2 --output-sync check-types check-the-clients-types check-the-rest
+	@$(MAKE) --no-print-directory --jobs 2 --output-sync check-types check-the-clients-types check-the-dashboard check-the-rest
 
 # The three at once: a type checker uses one core, and each Python version has a cache of its own.
 .PHONY: check-types check-the-clients-types check-the-rest check-the-dashboard

@@ -1,8 +1,11 @@
 /** The REST API: one function that asks, and one kind of failure that says what was and was not done. */
 
+import type { components as ForBodies } from "../api/bodies";
 import type { components } from "../api/replies";
 
+/** As they are answered: what has a default is there. In a body it may be left out. */
 export type Schemas = components["schemas"];
+export type Bodies = ForBodies["schemas"];
 
 export const API = "/api/v1";
 export const NAUTILUS = `${API}/nautilus`;

@@ -2,23 +2,12 @@
 
 import { SvelteMap } from "svelte/reactivity";
 import { clock } from "./clock.svelte";
-import type { BacktestRow, EngineRow, HostRow } from "./rows";
+import type { Schemas } from "./api";
+import type { BacktestRow, EngineRow, HostRow, ServiceRow } from "./rows";
 import { health } from "./words";
 
-export interface Change {
-  topic: string;
-  id: string;
-  set: Record<string, unknown> | null;
-}
-export interface Snapshot {
-  boot: string;
-  number: number;
-  at: string;
-  is_complete: boolean;
-  engines: Record<string, EngineRow>;
-  hosts: Record<string, HostRow>;
-  backtests: Record<string, BacktestRow>;
-}
+export type Change = Schemas["FleetChange"];
+export type Snapshot = Schemas["FleetSnapshot"];
 export interface Happening {
   at: number;
   id: string;
@@ -28,12 +17,14 @@ export interface Happening {
   why: string;
 }
 
-type Topic = "engines" | "hosts" | "backtests";
-type AnyRow = EngineRow | HostRow | BacktestRow;
+const TOPICS = ["engines", "hosts", "services", "backtests"] as const;
+type Topic = (typeof TOPICS)[number];
+type AnyRow = EngineRow | HostRow | ServiceRow | BacktestRow;
 
 export const fleet = {
   engines: new SvelteMap<string, EngineRow>(),
   hosts: new SvelteMap<string, HostRow>(),
+  services: new SvelteMap<string, ServiceRow>(),
   backtests: new SvelteMap<string, BacktestRow>(),
 };
 export const known = $state({ isHere: false, isComplete: false });
@@ -76,13 +67,12 @@ export function apply(changes: Change[]): void {
 
 /** What is not in the snapshot is gone; rows that stay are the same objects. */
 export function begin(snapshot: Snapshot): void {
-  for (const topic of ["engines", "hosts", "backtests"] as const) {
+  for (const topic of TOPICS) {
     const rows = snapshot[topic] ?? {};
     for (const id of [...fleet[topic].keys()]) if (!(id in rows)) fleet[topic].delete(id);
     for (const [id, row] of Object.entries(rows)) put(topic, id, row as unknown as Record<string, unknown>);
   }
   known.isHere = true;
-  known.isComplete = snapshot.is_complete;
 }
 
 /** Once a second, to be called while the link is up. */

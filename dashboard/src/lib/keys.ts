@@ -1,6 +1,6 @@
 /** Keys that work everywhere. None does harm by itself, and none works while somebody types. */
 
-import { dialogs, open } from "./dialogs.svelte";
+import { open } from "./dialogs.svelte";
 import { nextTheme, prefs } from "./prefs.svelte";
 import { go, route, type Page } from "./route.svelte";
 
@@ -25,12 +25,17 @@ export function isTyping(event: KeyboardEvent): boolean {
   return target.isContentEditable || /^(INPUT|SELECT|TEXTAREA)$/.test(target.tagName);
 }
 
+/** By what is on the page: a dialog that is closed tells of it a moment later. */
+function hasDialog(): boolean {
+  return document.querySelector("dialog[open]") !== null;
+}
+
 export function isPlain(event: KeyboardEvent): boolean {
-  return prefs.hasKeys && !isTyping(event) && !event.ctrlKey && !event.metaKey && !event.altKey && dialogs.open === null;
+  return prefs.hasKeys && !isTyping(event) && !event.ctrlKey && !event.metaKey && !event.altKey && !hasDialog();
 }
 
 export function onKey(event: KeyboardEvent): void {
-  const isFind = event.key === "k" && (event.ctrlKey || event.metaKey) && dialogs.open === null;
+  const isFind = event.key === "k" && (event.ctrlKey || event.metaKey) && !hasDialog();
   if (isFind || (isPlain(event) && event.key === "/")) {
     event.preventDefault();
     return open({ kind: "find" });

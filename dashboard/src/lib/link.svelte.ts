@@ -1,20 +1,15 @@
 /** The stream of the fleet: one WebSocket, resumed where it left off. Silence counts as lost, whatever the socket says. */
 
-import { API } from "./api";
+import { NAUTILUS, type Schemas } from "./api";
 import { clock, heardAt, now } from "./clock.svelte";
-import { apply, begin, type Change, noteEquity, type Snapshot } from "./fleet.svelte";
+import { apply, begin, type Change, known, noteEquity, type Snapshot } from "./fleet.svelte";
 import { settle } from "./pending.svelte";
-import { look, session } from "./session.svelte";
+import { look, seesAll, session } from "./session.svelte";
 
 const SILENCE_MS = 2_500;
 const DRAW_MS = 400;
-const TOPICS = "engines,hosts,backtests";
 
-type Message =
-  | ({ kind: "snapshot" } & Snapshot)
-  | { kind: "changes"; number: number; at: string; changes: Change[] }
-  | { kind: "beat"; number: number; at: string }
-  | { kind: "end"; reason: string };
+type Message = Snapshot | Schemas["FleetChanges"] | Schemas["FleetBeat"] | Schemas["FleetEnd"];
 
 /** `lost` stays until data comes: a word that flips with each try is missed by eyes. */
 export const link = $state({ is: "connecting" as "connecting" | "live" | "lost", at: 0, lostAt: 0, why: "" });
@@ -27,12 +22,14 @@ let failures = 0;
 let retry: ReturnType<typeof setTimeout> | undefined;
 let waiting: Change[] = [];
 let drawn = 0;
+let isWanted = false;
 
 function connect(): void {
   clearTimeout(retry);
+  const topics = seesAll() ? "engines,hosts,services,backtests" : "engines";
   const after = boot ? `&after=${encodeURIComponent(`${boot}-${number}`)}` : "";
   const scheme = location.protocol === "https:" ? "wss" : "ws";
-  const made = new WebSocket(`${scheme}://${location.host}${API}/fleet/ws?topics=${TOPICS}${after}`);
+  const made = new WebSocket(`${scheme}://${location.host}${NAUTILUS}/fleet/ws?topics=${topics}${after}`);
   socket = made;
   heard = Date.now();
   made.onmessage = (event) => socket === made && take(JSON.parse(event.data as string) as Message);
@@ -43,6 +40,7 @@ function take(message: Message): void {
   heard = Date.now();
   if (message.kind === "end") return drop(message.reason);
   heardAt(message.at);
+  known.isComplete = message.is_complete;
   if (message.kind === "snapshot") {
     waiting = [];
     ({ boot, number } = message);
@@ -79,11 +77,10 @@ function drop(why: string): void {
   retry = setTimeout(reconnect, wait);
 }
 
-/** A refused WebSocket does not say why: the session does. */
+/** A refused WebSocket does not say why: the session does. Where that is over, the link begins anew once somebody has signed in. */
 async function reconnect(): Promise<void> {
   await look();
-  if (session.standing === "in") connect();
-  else if (session.standing !== "out" && session.standing !== "over") retry = setTimeout(reconnect, 1_000);
+  if (isWanted && session.standing === "in") connect();
 }
 
 function atOnce(): void {
@@ -95,6 +92,7 @@ function atOnce(): void {
 
 /** Keeps the link until the function that it returns is called. */
 export function startLink(): () => void {
+  isWanted = true;
   connect();
   const timer = setInterval(() => {
     draw();
@@ -104,6 +102,7 @@ export function startLink(): () => void {
   addEventListener("online", atOnce);
   document.addEventListener("visibilitychange", atOnce);
   return () => {
+    isWanted = false;
     clearInterval(timer);
     clearInterval(lines);
     clearTimeout(retry);

@@ -2,6 +2,7 @@ import type { Schemas } from "./api";
 
 export type EngineRow = Schemas["EngineRow"];
 export type HostRow = Schemas["HostRow"];
+export type ServiceRow = Schemas["ServiceRow"];
 export type BacktestRow = Schemas["BacktestRow"];
 export type Mode = EngineRow["mode"];
 

@@ -13,16 +13,23 @@ export const session = $state({
   name: "",
   role: "observer" as Role,
   expiresAt: null as string | null,
+  isLimited: false,
   why: "",
 });
 
 function take(reply: Schemas["SessionReply"]): void {
   useCsrf(reply.csrf_token ?? "");
-  Object.assign(session, { standing: "in", name: reply.name, role: reply.role, expiresAt: reply.expires_at, why: "" });
+  const isLimited = Object.keys(reply.labels).length > 0;
+  Object.assign(session, { standing: "in", name: reply.name, role: reply.role, expiresAt: reply.expires_at, isLimited, why: "" });
 }
 
 export function may(role: Role): boolean {
   return ROLES.indexOf(session.role) >= ROLES.indexOf(role);
+}
+
+/** Who observes, or sees engines of some labels alone, is not told of hosts, services and backtests. */
+export function seesAll(): boolean {
+  return may("viewer") && !session.isLimited;
 }
 
 /** With the code in the address, once; else with the cookie that is here. */

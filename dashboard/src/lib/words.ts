@@ -1,6 +1,6 @@
 /** What a row means, in the field's words: a mark, a word, a colour, and why. */
 
-import type { EngineRow } from "./rows";
+import type { EngineRow, ServiceRow } from "./rows";
 
 export type Tone = "ok" | "warn" | "bad" | "soft" | "dim";
 export interface Health {
@@ -38,11 +38,17 @@ export function health(row: EngineRow, now: number): Health {
   if (row.heard_at && now - Date.parse(row.heard_at) > UNHEARD_MS) return said("◌", "Unknown", "dim", "not heard", 1);
   if (state === "mismatch") return said("▲", "Mismatch", "bad", why || "it and its venue do not agree", 2);
   if (row.is_frozen) return said("▲", "Frozen", "bad", "its loop does not turn", 2);
+  if (row.brake !== null) return braked(row);
   if (state === "impaired") return said("▲", "Not trading", "warn", why, 2);
-  if (row.brake?.brake === "halted") return said("▲", "Halted", "warn", row.brake.by ? `by ${row.brake.by}` : "", 1);
-  if (row.brake?.brake === "reduced") return said("▲", "Reducing", "warn", row.brake.by ? `by ${row.brake.by}` : "", 1);
   if (row.trading_hours && !row.trading_hours.is_open) return said("●", "Trading", "ok", "outside its hours: it only reduces", 0);
   return said("●", "Trading", "ok", row.notes[0] ?? "", 0);
+}
+
+/** Its brake is one of its problems; another one is worse, since nobody asked for that. */
+function braked(row: EngineRow): Health {
+  const word = row.brake?.brake === "halted" ? "Halted" : "Reducing";
+  const others = row.problems.filter((one) => !/halted|reduc/i.test(one));
+  return said("▲", word, "warn", others[0] ?? (row.brake?.by ? `by ${row.brake.by}` : ""), others.length ? 2 : 1);
 }
 
 function failed(row: EngineRow, now: number): Health {
@@ -62,6 +68,12 @@ export function wanted(row: EngineRow, isUp: boolean): string {
 export function subtitle(row: EngineRow): string {
   const names = [...new Set(Object.keys(row.strategies).map((name) => name.replace(/-\d+$/, "")))];
   return names.slice(0, 2).join(", ") || row.template || "";
+}
+
+/** Of a service that says once a second how it is. */
+export function serviceState(row: ServiceRow, now: number): { mark: string; word: string; tone: Tone } {
+  if (row.heard_at && now - Date.parse(row.heard_at) > UNHEARD_MS) return { mark: "◌", word: "Not heard", tone: "warn" };
+  return row.is_ready ? { mark: "●", word: "Ready", tone: "ok" } : { mark: "■", word: "Not ready", tone: "bad" };
 }
 
 export function bytes(count: number): string {
