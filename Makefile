@@ -7,13 +7,16 @@ ARGS ?=
 CLIENT := $(addprefix -p flotilla., cli client demo show stack state sync bus schemas templates)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test simulate venues soak check format bench image clean
+.PHONY: help setup web demo up test simulate venues soak check format bench image clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-setup: ## make .venv: Python 3.13 and the packages in uv.lock
+setup: ## make .venv: Python 3.13 and the packages in uv.lock; build the dashboard
 	@scripts/setup
+
+web: setup ## build the dashboard unless it is current
+	@scripts/dashboard
 
 demo: setup ## trade real data in a real engine, and show what happened
 	@$(BIN)/python -I -m flotilla demo $(ARGS)
@@ -34,15 +37,18 @@ soak: setup ## four engines on two exchanges, with faults and kills, for 60 minu
 	@$(BIN)/python -m tests.venues soak $(ARGS)
 
 check: setup ## format, lint, strict types, import contracts, drift of what is generated
-	@$(MAKE) --no-print-directory --jobs 2 --output-sync check-types check-the-clients-types check-the-rest
+	@$(MAKE) --no-print-directory --jobs 2 --output-sync check-types check-the-clients-types check-the-dashboard check-the-rest
 
 # The three at once: a type checker uses one core, and each Python version has a cache of its own.
-.PHONY: check-types check-the-clients-types check-the-rest
+.PHONY: check-types check-the-clients-types check-the-rest check-the-dashboard
 check-types:
 	$(BIN)/mypy --strict
 
 check-the-clients-types:
 	$(BIN)/mypy --strict --python-version 3.11 $(CLIENT)
+
+check-the-dashboard:
+	@scripts/dashboard --check
 
 check-the-rest:
 	$(BIN)/ruff format --check .
@@ -64,5 +70,5 @@ image: setup ## build the images of engines and services, unless they are curren
 	@deploy/build-engine.sh --services $(ARGS)
 
 clean: ## remove .venv, downloaded tools and caches; .state with your engines and data stays
-	rm -rf .venv .tools .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis build dist
+	rm -rf .venv .tools dashboard/node_modules dashboard/src/api services/gateway/dashboard .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis build dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -177,9 +177,15 @@ report() { # $1: a word on what happened
         awk -v what="$1" -v tags="${tags[*]}" '{ printf "build-engine: %s: %s = %s, %.0f MB\n", what, tags, $1, $2 / 1e6 }'
 }
 
+# An image with no page, or with the page of other sources, looks like any other.
+build_dashboard() {
+    "$ROOT/scripts/dashboard" || die "the dashboard, which the gateway serves, could not be built" "see the messages above; make setup has to have run"
+}
+
 main() {
     parse_arguments "$@"
     describe_image
+    if [ "$kind" = services ]; then build_dashboard; fi
     work=$(mktemp -d)
     context=$work/context
     trap 'rm -rf "$work"' EXIT

@@ -37,6 +37,8 @@ from flotilla.state.programs import output_lines, python
 from flotilla.state.settings import Connection
 
 HTTP_PORT: Final = 8001
+ADMIN: Final = "admin"
+"""The name of the token that every stack begins with."""
 _SERVICE_STOP_S: Final = 15.0
 _SERVER_STOP_S: Final = 20.0
 
@@ -45,7 +47,7 @@ def ensure_token(folder: StateFolder) -> None:
     """Makes the administrator's token, and writes it where only its owner can read it."""
     if folder.token_file.exists() and folder.digests_file.exists():
         return
-    token, _ = add_token(folder.digests_file, "admin", Role.ADMIN, now=datetime.now(UTC), replace=True)
+    token, _ = add_token(folder.digests_file, ADMIN, Role.ADMIN, now=datetime.now(UTC), replace=True)
     write_whole(folder.token_file, token.encode())
 
 

@@ -50,6 +50,7 @@ def application(gateway: Gateway) -> web.Application:
             app.router.add_get(route.path, _endpoint(gateway, route), name=route.name)
         else:
             app.router.add_route(route.method, route.path, _endpoint(gateway, route), name=route.name)
+    gateway.dashboard.add_to(app)
     return app
 
 
@@ -231,13 +232,13 @@ def _common_headers(origins: tuple[str, ...]) -> Callable[[web.Request, web.Stre
         response.headers["X-Request-Id"] = request[_REQUEST_ID]
         response.headers["X-Content-Type-Options"] = "nosniff"
         response.headers["Server"] = "flotilla"
-        response.headers["Cache-Control"] = "no-store"
+        response.headers.setdefault("Cache-Control", "no-store")
         response.headers["Referrer-Policy"] = "no-referrer"
         response.headers["X-Frame-Options"] = "DENY"
         response.headers["Cross-Origin-Resource-Policy"] = "same-origin"
         response.headers.setdefault("Content-Security-Policy", _NOTHING_RUNS)
         if origins:
-            response.headers["Vary"] = "Origin"
+            response.headers.add("Vary", "Origin")
         if (origin := request.headers.get("Origin")) in origins and origin is not None:
             response.headers["Access-Control-Allow-Origin"] = origin
             response.headers["Access-Control-Expose-Headers"] = "X-Request-Id, Retry-After"

@@ -32,6 +32,7 @@ from flotilla.services.gateway.live.watch import FleetWatch
 from flotilla.services.gateway.routes.table import ROUTES
 from flotilla.services.gateway.settings import GatewaySettings
 from flotilla.services.gateway.web.auth import TokenFile
+from flotilla.services.gateway.web.dashboard import Dashboard
 from flotilla.services.gateway.web.limits import Limits
 from flotilla.services.gateway.web.sessions import Sessions
 
@@ -86,6 +87,7 @@ def assemble(bus: Bus, settings: GatewaySettings) -> Gateway:
         refusals=Refusals(bus, lambda: datetime.now(UTC)),
         document=msgspec.json.encode(described),
         page=render(described),
+        dashboard=Dashboard.built(),
     )
 
 

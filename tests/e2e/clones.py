@@ -5,7 +5,16 @@ from pathlib import Path
 from typing import Final
 
 ROOT: Final = Path(__file__).parents[2]
-_NOT_CLONED: Final = (".git", ".venv", ".tools", ".*cache", ".hypothesis", ".state", "__pycache__")
+_NOT_CLONED: Final = (
+    ".git",
+    ".venv",
+    ".tools",
+    ".*cache",
+    ".hypothesis",
+    "node_modules",
+    ".state",
+    "__pycache__",
+)
 
 
 def clone_into(folder: Path) -> None:

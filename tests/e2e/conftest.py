@@ -10,6 +10,7 @@ import pytest
 
 from flotilla.client.client import Flotilla
 from flotilla.stack.runtime import DockerAnswer, ask_docker
+from tests.e2e.browsers import browser, look  # noqa: F401 - fixtures of several files
 from tests.e2e.stacks import RunningStack
 
 

@@ -1,6 +1,9 @@
 """The wheel as people install it: alone, in an environment of its own, beside modules of theirs that have our folders' names."""
 
+import gzip
+import importlib.util
 import os
+import re
 import subprocess
 import sys
 import zipfile
@@ -25,6 +28,9 @@ WITHIN: Final = (
     "flotilla/services/orchestrator/adapters/queries/save_engine.sql",
     "flotilla/services/orchestrator/adapters/migrations/0001_record.sql",
     "flotilla/services/gateway/docs/page.css",
+    "flotilla/services/gateway/dashboard/index.html",
+    "flotilla/services/gateway/dashboard/index.html.gz",
+    "flotilla/services/gateway/dashboard/favicon.svg",
     "flotilla/services/supervisor/adapters/session_shim.sh",
     "flotilla/data/spx-daily.csv.gz",
     "flotilla/engine_sidecar/__main__.py",
@@ -135,8 +141,46 @@ def test_the_wheel_has_one_name_at_its_top_and_all_that_runs_below_it(wheel: Pat
     }
     assert {name for name in names if name.endswith(".py")} == ours | {"flotilla/templates/__init__.py"}
     kinds = {Path(name).suffix for name in names if not name.startswith("flotilla-")}
-    assert kinds == {".py", ".typed", ".json", ".sql", ".css", ".csv", ".sh", ".gz", ".md"}
+    assert kinds == {
+        ".py",
+        ".typed",
+        ".json",
+        ".sql",
+        ".css",
+        ".csv",
+        ".sh",
+        ".gz",
+        ".md",
+        ".html",
+        ".js",
+        ".svg",
+    }
     assert not [name for name in names if "/generated/" in name or "/tests/" in name]
+
+
+def test_the_page_in_the_wheel_has_all_that_it_loads(wheel: Path) -> None:
+    packed = zipfile.ZipFile(wheel)
+    folder = "flotilla/services/gateway/dashboard"
+    page = packed.read(f"{folder}/index.html").decode()
+    loaded = re.findall(r'(?:src|href)="/(.+?)"', page)
+    assert len(loaded) == 3, page
+    for path in loaded:
+        assert gzip.decompress(packed.read(f"{folder}/{path}.gz")) == packed.read(f"{folder}/{path}")
+
+
+def test_no_wheel_is_built_without_the_page(tmp_path: Path) -> None:
+    described = importlib.util.spec_from_file_location("wheel_hook", ROOT / "scripts/wheel_hook.py")
+    assert described is not None
+    assert described.loader is not None
+    module = importlib.util.module_from_spec(described)
+    described.loader.exec_module(module)
+    hook = module.DashboardHook(str(tmp_path), {}, None, None, "", "wheel")
+    with pytest.raises(RuntimeError, match="make web"):
+        hook.initialize("standard", {})
+    page = tmp_path / "services/gateway/dashboard/index.html"
+    page.parent.mkdir(parents=True)
+    page.write_text("there")
+    hook.initialize("standard", {})
 
 
 def test_the_client_is_light(fresh: Environment) -> None:

@@ -273,7 +273,7 @@ PATHS: list[Row] = [
     ("GET", f"{PLURAL}/a/b", None, 404, "not_found", None),
     ("GET", f"{PLURAL}/", None, 404, "not_found", None),
     ("GET", f"{PLURAL}/a/../../engine/nothing", None, 404, "not_found", None),
-    ("GET", "/", None, 404, "not_found", None),
+    ("GET", "/assets", None, 404, "not_found", None),
     ("GET", f"{API}/templates/venue", None, 422, "invalid", "kind"),
     ("GET", f"{API}/templates/..%2Fx", None, 422, "invalid", "kind"),
     *(

@@ -254,6 +254,58 @@ def test_a_python_that_does_not_run_is_passed_over(machine: Machine, tmp_path: P
     assert "with /found/python" in done.stdout
 
 
+FAKE_NPM = """#!/bin/sh
+echo "npm $*" >> "$CALLS"
+case "$1 $2 $3 $4" in
+  ci*) [ -z "$AWAY" ] && mkdir -p node_modules ;;
+  *build*) mkdir -p "$8" && echo "<p>page" > "$8/index.html" ;;
+esac
+"""
+
+
+@pytest.fixture
+def pages(machine: Machine) -> Machine:
+    """A machine with the sources of a dashboard and a Node that is there already."""
+    for name, text in (("package-lock.json", "{}"), ("node.txt", "node==1\n"), ("src/main.ts", "run()")):
+        path = machine.checkout / "dashboard" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    tools = machine.checkout / ".tools/node"
+    machine.put("npm", FAKE_NPM, tools / "bin")
+    (tools / "node.txt").write_text("node==1\n")
+    return machine
+
+
+def test_the_dashboard_is_built_once_and_again_when_its_sources_changed(pages: Machine) -> None:
+    page = pages.checkout / "services/gateway/dashboard/index.html"
+    shutil.rmtree(page.parent, ignore_errors=True)
+    for _ in range(2):
+        assert pages.run("scripts/dashboard").returncode == 0
+    assert page.read_text() == "<p>page\n"
+    assert [call.split()[1] for call in pages.calls.read_text().splitlines()] == ["ci", "run"]
+    (pages.checkout / "dashboard/src/main.ts").write_text("changed()")
+    assert pages.run("scripts/dashboard").returncode == 0
+    assert len(pages.calls_of("run")) == 2
+
+
+def test_setup_goes_on_without_npms_registry_and_tries_no_second_time(pages: Machine) -> None:
+    shutil.rmtree(pages.checkout / "services/gateway/dashboard", ignore_errors=True)
+    done = pages.run("scripts/dashboard --setup", AWAY="1")
+    assert (done.returncode, done.stdout.count("\n")) == (0, 1)
+    assert "warning: it could not be built" in done.stdout
+    again = pages.run("scripts/dashboard --setup", AWAY="1")
+    assert (again.returncode, "make web" in again.stdout) == (0, True)
+    assert len(pages.calls_of("ci")) == 1
+    assert pages.run("scripts/dashboard", AWAY="1").returncode == 1
+
+
+def test_an_image_of_services_is_not_built_without_the_dashboard(pages: Machine) -> None:
+    done = pages.run("deploy/build-engine.sh --source-hash --services", AWAY="1")
+    assert done.returncode == 1
+    assert "the dashboard, which the gateway serves, could not be built" in done.stdout
+    assert pages.run("deploy/build-engine.sh --source-hash").returncode == 0
+
+
 @pytest.mark.parametrize("name", ["Dockerfile.engine", "Dockerfile.services"])
 def test_an_image_runs_as_nobody_and_builds_without_a_registry(name: str) -> None:
     text = (ROOT / "deploy" / name).read_text()

@@ -1,6 +1,7 @@
 """`flotilla up`."""
 
 import asyncio
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
@@ -8,12 +9,15 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from flotilla.bus import logs
+from flotilla.bus.tokens import add_code
 from flotilla.cli.options import Options, common, pass_options
+from flotilla.schemas.fault import FaultError
 from flotilla.schemas.states import OrphanPolicy
 from flotilla.show.progress import narrator
 from flotilla.stack.background import run_stack, start_detached
 from flotilla.stack.checks import require_all
-from flotilla.stack.stack import HTTP_PORT, StackSettings
+from flotilla.stack.stack import ADMIN, HTTP_PORT, StackSettings
+from flotilla.state.folder import StateFolder
 from flotilla.state.settings import Connection
 
 
@@ -60,7 +64,10 @@ def up(
     folder = options.folder
 
     def ready(connection: Connection) -> None:
-        options.output.document(connection, lambda: _summary(connection, options.program, is_detached=detach))
+        options.output.document(
+            connection,
+            lambda: _summary(connection, dashboard(folder, connection), options.program, is_detached=detach),
+        )
 
     require_all(folder, port, host)
     if detach:
@@ -85,7 +92,21 @@ def up(
         )
 
 
-def _summary(connection: Connection, program: str, *, is_detached: bool) -> RenderableType:
+def dashboard(folder: StateFolder, connection: Connection) -> str:
+    """The address of the dashboard; it signs one browser in, once, within a minute, as the administrator whom `up` made.
+
+    Without a code where somebody has taken that token away.
+    """
+    try:
+        code, _ = add_code(folder.digests_file, ADMIN, now=datetime.now(UTC))
+    except FaultError:
+        return connection.http_url
+    return f"{connection.http_url}/#code={code}"
+
+
+def _summary(
+    connection: Connection, dashboard_url: str, program: str, *, is_detached: bool
+) -> RenderableType:
     """What somebody who just started the stack wants to know."""
     isolation = (
         Text("each engine in its own container", style="green")
@@ -98,6 +119,11 @@ def _summary(connection: Connection, program: str, *, is_detached: bool) -> Rend
     return Group(
         Text("\nFlotilla is ready", style="bold green"),
         Text.assemble(("  engines   ", "dim"), isolation),
+        Text.assemble(
+            ("  dashboard ", "dim"),
+            Text(dashboard_url, no_wrap=True),
+            (f"  signs in once, within a minute; later: {program} access code {ADMIN}", "dim"),
+        ),
         Text.assemble(("  REST API  ", "dim"), f"{connection.http_url}/docs"),
         Text.assemble(("  token     ", "dim"), connection.token_file),
         Text.assemble(("  bus       ", "dim"), connection.nats_url),

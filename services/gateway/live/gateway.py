@@ -14,6 +14,7 @@ from flotilla.services.gateway.live.streams import Hub
 from flotilla.services.gateway.live.watch import FleetWatch
 from flotilla.services.gateway.settings import GatewaySettings
 from flotilla.services.gateway.web.auth import TokenFile
+from flotilla.services.gateway.web.dashboard import Dashboard
 from flotilla.services.gateway.web.limits import Limits
 from flotilla.services.gateway.web.sessions import Sessions
 
@@ -37,4 +38,5 @@ class Gateway:
     refusals: Refusals
     document: bytes
     page: str
+    dashboard: Dashboard
     drawing: asyncio.Lock = field(default_factory=asyncio.Lock)

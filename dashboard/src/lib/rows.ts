@@ -1,0 +1,10 @@
+import type { Schemas } from "./api";
+
+export type EngineRow = Schemas["EngineRow"];
+export type HostRow = Schemas["HostRow"];
+export type ServiceRow = Schemas["ServiceRow"];
+export type BacktestRow = Schemas["BacktestRow"];
+export type Mode = EngineRow["mode"];
+
+/** In the order in which they are shown: what trades money first. */
+export const MODES: Mode[] = ["live", "paper", "sandbox", "backtest", "worker"];
