@@ -58,7 +58,7 @@ class OpenRows:
         if event.generation < self._generation[event.instance_id]:
             return
         at = datetime.fromtimestamp(event.at_ns / 1e9, UTC)
-        of = {"instance_id": event.instance_id, "session_id": event.session_id, "at": at}
+        of: dict[str, Any] = {"instance_id": event.instance_id, "session_id": event.session_id, "at": at}
         said = event.session_id, event.seq
         match event.data:
             case OrderUpdate() as order:
@@ -79,7 +79,7 @@ class OpenRows:
         """Takes a row of a ledger that is open, unless something later was heard of it."""
         if self._session.get(row.instance_id) != row.session_id:
             return
-        of = {"instance_id": row.instance_id, "session_id": row.session_id}
+        of: dict[str, Any] = {"instance_id": row.instance_id, "session_id": row.session_id}
         match row:
             case OrderRow():
                 order = OrderLine(**of, at=row.last_at, **_shared(row, OrderLine))
