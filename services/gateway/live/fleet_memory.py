@@ -22,7 +22,7 @@ from flotilla.schemas.fault import FaultCode, FaultError, fault
 from flotilla.schemas.health import Health
 from flotilla.schemas.history import DayStart, ReadDays
 from flotilla.schemas.ids import new_request_id
-from flotilla.schemas.ledger import ReadAccounts, ReadOrders, ReadPositions
+from flotilla.schemas.ledger import LedgerPage, ReadAccounts, ReadLedger, ReadOrders, ReadPositions
 from flotilla.schemas.telemetry import EngineEvent, EngineMetrics, Heartbeat, HostHeartbeat, StopFlag
 from flotilla.services.gateway.live.fleet_messages import (
     Encoded,
@@ -62,12 +62,6 @@ DAYS_S: Final = 10.0
 """How often it is asked with what equity engines began the day, while somebody looks."""
 _TRY_AGAIN_S: Final = 1.0
 _PAGE: Final = 1_000
-
-_LEDGERS: Final = (
-    (contract.LEDGER_ORDERS, ReadOrders(is_open=True, limit=_PAGE)),
-    (contract.LEDGER_POSITIONS, ReadPositions(is_open=True, limit=_PAGE)),
-    (contract.LEDGER_ACCOUNTS, ReadAccounts(is_latest=True, limit=_PAGE)),
-)
 
 type Recent = Callable[[], Awaitable[Sequence[EngineEvent[Any]]]]
 type _ViewKey = tuple[frozenset[Topic], str]
@@ -319,15 +313,19 @@ class FleetMemory:
         return (await self._bus.call(contract.BACKTEST_LIST, asked)).backtests
 
     async def _ask_for_open(self) -> None:
-        """What was said to be open before we listened; rows of engines that have gone meanwhile are passed over."""
-        for call, asked in _LEDGERS:
-            cursor: str | None = None
-            while True:
-                page = await self._bus.call(call, msgspec.structs.replace(asked, cursor=cursor))
-                for row in page.rows:
-                    self._open.on_record(row)
-                if (cursor := page.next) is None:
-                    break
+        """What was said to be open before we listened."""
+        await self._read_ledger(contract.LEDGER_ORDERS, ReadOrders(is_open=True, limit=_PAGE))
+        await self._read_ledger(contract.LEDGER_POSITIONS, ReadPositions(is_open=True, limit=_PAGE))
+        await self._read_ledger(contract.LEDGER_ACCOUNTS, ReadAccounts(is_latest=True, limit=_PAGE))
+
+    async def _read_ledger[Q: ReadLedger](self, call: contract.Call[Q, LedgerPage[Any]], asked: Q) -> None:
+        while True:
+            page = await self._bus.call(call, asked)
+            for row in page.rows:
+                self._open.on_record(row)
+            if page.next is None:
+                return
+            asked = msgspec.structs.replace(asked, cursor=page.next)
 
     async def _ask_for_alerts(self) -> None:
         """Those that are open. A notifier that is away makes nothing else incomplete: its row among the services says so."""
