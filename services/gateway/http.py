@@ -20,7 +20,7 @@ from flotilla.services.gateway.live.scope import narrowed
 from flotilla.services.gateway.routes.route import Route
 from flotilla.services.gateway.routes.table import ROUTES
 from flotilla.services.gateway.web.answer import response
-from flotilla.services.gateway.web.auth import identify, permit
+from flotilla.services.gateway.web.auth import API_KEY, identify, permit
 from flotilla.services.gateway.web.errors import fault_response, http_response, internal_response
 from flotilla.services.gateway.web.inputs import Ask, read_body, read_path, read_query, read_request_id
 from flotilla.services.gateway.web.origins import check_host, check_origin
@@ -102,7 +102,7 @@ def _check_names(gateway: Gateway, request: web.Request) -> None:
 def _endpoint(gateway: Gateway, route: Route) -> Next:
     async def answer(request: web.Request) -> web.StreamResponse:
         try:
-            if route.role is not None:
+            if route.role is not None and not (route.is_open and _is_nobody(request)):
                 _admit(gateway, request, route)
             ask = await _read(gateway, request, route)
             if ask.token is not None:
@@ -130,13 +130,21 @@ def _admit(gateway: Gateway, request: web.Request, route: Route) -> None:
         permit(token, route.role)
 
 
+def _is_nobody(request: web.Request) -> bool:
+    """True for a request that says nothing of who sends it."""
+    return (
+        not any(name in request.headers for name in ("Authorization", API_KEY))
+        and COOKIE not in request.cookies
+    )
+
+
 def _whose(gateway: Gateway, request: web.Request) -> TokenRecord:
     """A good token counts also where others of its address have tried too many that are not."""
-    headers = request.headers.getall("Authorization", [])
+    headers, keys = request.headers.getall("Authorization", []), request.headers.getall(API_KEY, [])
     try:
-        if not headers and (cookie := request.cookies.get(COOKIE)):
+        if not headers and not keys and (cookie := request.cookies.get(COOKIE)):
             return _signed_in(gateway, request, cookie)
-        return identify(gateway.tokens, headers)
+        return identify(gateway.tokens, headers, keys)
     except FaultError as error:
         if error.fault.code == FaultCode.UNAUTHENTICATED:
             wait_s = gateway.limits.failed(request.remote or "", time.monotonic())
@@ -221,7 +229,7 @@ def _preflight(gateway: Gateway, request: web.Request) -> web.Response | None:
         status=204,
         headers={
             "Access-Control-Allow-Methods": "GET, POST, PUT, DELETE",
-            "Access-Control-Allow-Headers": "Authorization, Content-Type, Idempotency-Key, X-Request-Id",
+            "Access-Control-Allow-Headers": f"Authorization, {API_KEY}, {CSRF_HEADER}, Content-Type, Idempotency-Key, Last-Event-ID, X-Request-Id",
             "Access-Control-Max-Age": "600",
         },
     )

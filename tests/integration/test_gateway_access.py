@@ -15,13 +15,14 @@ from flotilla.bus.tokens import remove_token
 from flotilla.schemas import contract
 from flotilla.schemas.access import Role
 from flotilla.schemas.backtest import BacktestList
+from flotilla.schemas.states import ClientState
 from flotilla.schemas.telemetry import FleetAlert, Severity
 from flotilla.services.gateway.routes.table import ROUTES
 from flotilla.stack.servers.nats import NatsServer
 from tests.access import OBSERVED, create_token
 from tests.integration.conftest import ConnectAs
 from tests.integration.gateway_backtests import backtest, unfinished
-from tests.integration.gateways import API, ENGINE, NOW, Stage, concrete, staged
+from tests.integration.gateways import API, ENGINE, NOW, Stage, concrete, engine, staged
 from tests.integration.logins import engine_login
 from tests.integration.test_gateway_stream import Reader, alert
 
@@ -188,6 +189,36 @@ async def test_who_has_the_token_but_not_the_role_is_named_in_the_log(
         assert answer.status == 403
     lines = [getattr(record, "fields") for record in caplog.records if record.getMessage() == "request"]  # noqa: B009
     assert lines[-1]["caller"] == "observer"
+
+
+async def test_a_token_may_come_as_an_api_key_and_only_once(stage: Stage) -> None:
+    token = stage.tokens[Role.VIEWER]
+    async with aiohttp.ClientSession() as http:
+        for headers, status, words in (
+            ({"X-API-Key": token}, 200, ""),
+            ({"X-API-Key": "garbage"}, 401, "the X-API-Key is not known"),
+            ({"X-API-Key": ""}, 401, "a bearer token is needed"),
+            ({"X-API-Key": token, "Authorization": f"Bearer {token}"}, 401, "exactly one is needed"),
+        ):
+            async with http.get(f"{stage.address}{ENGINE}/status", headers=headers) as answer:
+                assert answer.status == status, headers
+                assert words in (await answer.text())
+
+
+async def test_health_is_told_without_a_credential_and_then_without_names(stage: Stage) -> None:
+    url = f"{stage.address}{ENGINE}/health"
+    async with aiohttp.ClientSession() as http:
+        async with http.get(url) as answer:
+            told = await answer.json()
+            assert (answer.status, told["status"], told["container_count"]) == (200, "healthy", 1)
+            assert (told["session_id"], told["active_containers"]) == (None, [])
+        await stage.orchestrator.publish(engine(state=ClientState.ERROR))
+        async with asyncio.timeout(5):
+            while told["status"] != "unhealthy":
+                async with http.get(url) as answer:
+                    told = await answer.json()
+        async with http.get(url, headers={"Authorization": "Bearer garbage"}) as answer:
+            assert answer.status == 401
 
 
 async def test_two_authorization_headers_are_no_credential(stage: Stage) -> None:

@@ -9,6 +9,7 @@ import msgspec
 from flotilla.schemas.fault import STATUS, FaultCode
 from flotilla.schemas.ids import REQUEST_ID_PATTERN
 from flotilla.services.gateway.routes.route import Route
+from flotilla.services.gateway.web.auth import API_KEY
 from flotilla.services.gateway.web.failure import Failure
 from flotilla.services.gateway.web.queries import PATH_TYPES
 
@@ -56,7 +57,10 @@ def document(routes: Sequence[Route], version: str) -> dict[str, Any]:
         "paths": paths,
         "components": {
             "schemas": schemas.components,
-            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+            "securitySchemes": {
+                "token": {"type": "http", "scheme": "bearer"},
+                "key": {"type": "apiKey", "in": "header", "name": API_KEY},
+            },
         },
     }
 
@@ -104,7 +108,7 @@ def _operation(route: Route, schemas: _Schemas) -> dict[str, Any]:
         content = {route.takes: {"schema": {"type": "string", "format": "binary"}}}
         operation["requestBody"] = {"required": True, "content": content}
     if route.role is not None:
-        operation["security"] = [{"token": []}]
+        operation["security"] = [{"token": []}, {"key": []}, *([{}] if route.is_open else [])]
         operation["x-role"] = str(route.role)
         operation["x-about"] = str(route.about)
     return operation

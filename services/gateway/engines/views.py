@@ -10,11 +10,12 @@ from flotilla.schemas.catalog import CatalogView, TemplateView, market_data
 from flotilla.schemas.engine import EngineAccepted, EngineView, FleetStatus, SessionView
 from flotilla.schemas.heartbeats import UNHEALTHY_AFTER_S
 from flotilla.schemas.session import ContainerFacts, ContainerStatus
-from flotilla.schemas.states import ClientState, RunState
+from flotilla.schemas.states import ClientState, DesiredState, RunState
 from flotilla.schemas.telemetry import Resources
 from flotilla.services.gateway.engines import container_replies, replies, strategy_replies
 from flotilla.services.gateway.engines.command_outcome import last_error
 from flotilla.services.gateway.engines.unconfirmed import listed
+from flotilla.services.gateway.live.rows import EngineRow, Mode
 
 UNKNOWN: Final = "--"
 """What `docker stats` prints for a figure that it does not have."""
@@ -63,6 +64,12 @@ def _size(count: int, base: int, units: tuple[str, ...], digits: int) -> str:
     return f"{size:.{digits}g}{units[unit]}"
 
 
+UNKNOWN_STATE: Final = "unknown"
+_OPEN_WORDS: Final = {
+    ClientState.ERROR: "unhealthy",
+    ClientState.STARTING: "starting",
+    ClientState.STOPPING: "stopping",
+}
 NO_CONTAINERS: Final = "No active containers"
 
 _TRANSITIONS: Final = (ClientState.STARTING, ClientState.STOPPING)
@@ -203,6 +210,23 @@ def health_view(
         container_count=len(active),
         active_containers=_names(active),
         container_running=any(engine.session and engine.session.state in _CONTAINED for engine in active),
+    )
+
+
+def open_health(engines: Sequence[EngineRow], now: datetime, *, is_known: bool) -> replies.HealthReply:
+    """The contract's health for anybody: states and counts, no names. An engine that has failed and is wanted to run counts too."""
+    ours = [row for row in engines if row.mode is not Mode.WORKER]
+    active = [row for row in ours if row.run_state in _CONTAINED]
+    failed = [row for row in ours if row.state is ClientState.ERROR and row.desired is DesiredState.RUNNING]
+    states = {row.state for row in (*active, *failed)}
+    status = next((word for state, word in _OPEN_WORDS.items() if state in states), "healthy")
+    common = ClientState.RUNNING if ClientState.RUNNING in states else next(iter(states), ClientState.STOPPED)
+    return replies.HealthReply(
+        status=status if is_known else UNKNOWN_STATE,
+        timestamp=now,
+        engine_state=common if is_known else UNKNOWN_STATE,
+        container_count=len(active),
+        container_running=bool(active),
     )
 
 

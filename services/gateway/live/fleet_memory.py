@@ -38,6 +38,7 @@ from flotilla.services.gateway.live.numbered import Batch, FleetChange, Numbered
 from flotilla.services.gateway.live.open_rows import OpenRows
 from flotilla.services.gateway.live.place import Place
 from flotilla.services.gateway.live.rows import (
+    EngineRow,
     Heard,
     Mode,
     ServiceRow,
@@ -146,6 +147,12 @@ class FleetMemory:
                 self._open.heard(payload)
             case BacktestView() if payload.study_id is None:
                 self._saw_backtest(payload)
+
+    def engines(self) -> list[EngineRow]:
+        """Every engine, as it is now."""
+        self._tell()
+        of_engines = self._rows.rows(lambda topic, _: topic is Topic.ENGINES)
+        return [row for _, _, row in of_engines if isinstance(row, EngineRow)]
 
     def snapshot(self, viewer: Viewer) -> FleetSnapshot:
         """Everything that somebody sees, as it is now."""

@@ -79,9 +79,10 @@ ENGINE_ROUTES: Final[tuple[Route, ...]] = (
         "health",
         f"{ENGINE}/health",
         reads.read_health,
-        "Whether the engines are well.",
+        "Whether the engines are well; without a credential in states and counts only.",
         tag="engine",
         about=About.ENGINES,
+        is_open=True,
     ),
     reading(
         "logs",

@@ -31,6 +31,7 @@ class Route:
 
     `id_in_body` is where the body repeats the `instance_id` of the path or query; a body that says otherwise is refused.
     `takes` is the media type of a body that is no JSON and is read as it comes. `failures` are the bodies of failures that say more than the common one, by status.
+    `is_open`: who shows no credential is answered too, without names; one that is shown must be good.
     `messages` are those of a stream; `is_socket`: they come over a WebSocket.
     """
 
@@ -44,6 +45,7 @@ class Route:
     about: About
     method: str = "GET"
     is_urgent: bool = False
+    is_open: bool = False
     id_in_body: str = "instance_id"
     media: str = "application/json"
     takes: str | None = None

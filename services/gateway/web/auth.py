@@ -15,7 +15,9 @@ from flotilla.schemas.fault import FaultCode, fault
 
 log = get_logger(__name__)
 
-NEEDED: Final = "a bearer token is needed: `Authorization: Bearer <token>`"
+NEEDED: Final = "a bearer token is needed: `Authorization: Bearer <token>`, or `X-API-Key: <token>`"
+API_KEY: Final = "X-API-Key"
+"""What existing clients send their token in."""
 
 
 class Ending(StrEnum):
@@ -92,19 +94,24 @@ def _read(path: Path) -> tuple[TokenRecord, ...]:
     return tuple(line.record for line in lines if line.record is not None)
 
 
-def identify(tokens: TokenFile, headers: Sequence[str]) -> TokenRecord:
-    """Whose token it is, by the `Authorization` headers of a request, of which there must be one.
+def identify(tokens: TokenFile, headers: Sequence[str], keys: Sequence[str] = ()) -> TokenRecord:
+    """Whose token it is, by the `Authorization` headers of a request and its `X-API-Key` headers, of which there must be one in all.
 
     Raises FaultError `unauthenticated` without a good token, `unavailable` when the tokens cannot be read.
     """
-    if len(headers) > 1:
-        raise fault(FaultCode.UNAUTHENTICATED, f"{len(headers)} Authorization headers; exactly one is needed")
-    scheme, _, token = (headers[0] if headers else "").partition(" ")
+    if len(headers) + len(keys) > 1:
+        which = (
+            f"{len(headers)} Authorization and {len(keys)} {API_KEY}"
+            if keys
+            else f"{len(headers)} Authorization"
+        )
+        raise fault(FaultCode.UNAUTHENTICATED, f"{which} headers; exactly one is needed")
+    scheme, _, token = (f"bearer {keys[0]}" if keys else headers[0] if headers else "").partition(" ")
     if scheme.lower() != "bearer" or not token.strip():
         raise fault(FaultCode.UNAUTHENTICATED, NEEDED)
     record = tokens.find(token.strip())
     if record is None:
-        raise fault(FaultCode.UNAUTHENTICATED, "the bearer token is not known")
+        raise fault(FaultCode.UNAUTHENTICATED, f"the {API_KEY if keys else 'bearer token'} is not known")
     if tokens.is_expired(record):
         raise fault(
             FaultCode.UNAUTHENTICATED,
