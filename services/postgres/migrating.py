@@ -32,9 +32,17 @@ class Migrations(msgspec.Struct, frozen=True, kw_only=True):
     async def apply(self, connection: Any) -> None:
         """Applies what is missing, each step in a transaction of its own, under the lock.
 
-        Raises FaultError `unavailable` when something is missing, and this login may not apply it.
+        Raises FaultError `unavailable` when something is missing, and this login may not apply it, and `conflict` when a newer
+        version was here: nothing is done to its tables then.
         """
-        if not (missing := await self._missing(connection)):
+        applied = await self._applied(connection)
+        if newer := sorted(applied - {name for name, _ in self.steps()}):
+            text = (
+                f"the record is of a newer version of Flotilla: it has {newer[-1]}, and this one knows {self.steps()[-1][0]} as its last."
+                " Run the newer version, or restore a backup that was made before it"
+            )
+            raise fault(FaultCode.CONFLICT, text)
+        if not (missing := self._missing(applied)):
             return
         if not await connection.fetchval(_MAY_CREATE):
             text = (
@@ -45,7 +53,7 @@ class Migrations(msgspec.Struct, frozen=True, kw_only=True):
         await connection.execute("select pg_advisory_lock($1)", self.lock, timeout=_STEP_S)
         try:
             await connection.execute(_TABLE)
-            for name, sql in await self._missing(connection):
+            for name, sql in self._missing(await self._applied(connection)):
                 async with connection.transaction():
                     await connection.execute(sql, timeout=_STEP_S)
                     await connection.execute("insert into migrations (name) values ($1)", name)
@@ -53,10 +61,12 @@ class Migrations(msgspec.Struct, frozen=True, kw_only=True):
         finally:
             await connection.execute("select pg_advisory_unlock($1)", self.lock)
 
-    async def _missing(self, connection: Any) -> list[tuple[str, str]]:
-        applied: set[str] = set()
-        if await connection.fetchval("select to_regclass('migrations')") is not None:
-            applied = {row["name"] for row in await connection.fetch("select name from migrations")}
+    async def _applied(self, connection: Any) -> set[str]:
+        if await connection.fetchval("select to_regclass('migrations')") is None:
+            return set()
+        return {row["name"] for row in await connection.fetch("select name from migrations")}
+
+    def _missing(self, applied: set[str]) -> list[tuple[str, str]]:
         return [(name, sql) for name, sql in self.steps() if name not in applied]
 
 
