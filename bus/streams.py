@@ -114,6 +114,12 @@ class Follower:
             # One batch at a time: what a killed consumer had taken comes again before anything newer.
             max_ack_pending=self._batch,
         )
+        try:
+            known = (await self._js.consumer_info(self._stream, self._durable)).config
+            # Where it began cannot be changed: a restore has it begin somewhere else.
+            config.deliver_policy, config.opt_start_seq = known.deliver_policy, known.opt_start_seq
+        except js_errors.NotFoundError:
+            pass
         await self._js.add_consumer(self._stream, config)
         return await self._js.pull_subscribe_bind(self._durable, self._stream)
 
@@ -165,13 +171,16 @@ class _StreamInfo(msgspec.Struct):
 
 
 async def read_on(
-    bus: Bus, stream: Durability, after: int, *, limit: int = 256, timeout_s: float = 5.0
+    bus: Bus, stream: Durability, after: int, *, subjects: str = ">", limit: int = 256, timeout_s: float = 5.0
 ) -> list[Delivery]:
-    """The messages that a stream keeps after a number, at most `limit` and 4 MB of them, oldest first; none when there are none yet.
+    """The messages of these subjects that a stream keeps after a number, at most `limit` and 4 MB of them, oldest first; none when there
+    are none yet.
 
     They are read without a consumer: it needs no right but to read (NATS ADR 31, batched direct get). Raises FaultError `unavailable`.
     """
-    asked = msgspec.json.encode({"seq": after + 1, "next_by_subj": ">", "batch": limit, "max_bytes": 4 << 20})
+    asked = msgspec.json.encode(
+        {"seq": after + 1, "next_by_subj": subjects, "batch": limit, "max_bytes": 4 << 20}
+    )
     inbox = bus.client.new_inbox()
     try:
         replies = await bus.client.subscribe(inbox)

@@ -10,7 +10,7 @@ import msgspec
 
 from flotilla.bus.bus import Bus
 from flotilla.bus.logs import get_logger
-from flotilla.bus.streams import Follower, ensure_streams
+from flotilla.bus.streams import Follower, ensure_streams, read_on
 from flotilla.schemas.contract import (
     ENGINE_EVENT_FEEDS,
     FLEET_AUDIT_ENTRY,
@@ -19,6 +19,7 @@ from flotilla.schemas.contract import (
     HOST_COMMAND,
     HOST_STRANGER,
     NOTIFIER_COMMAND,
+    Durability,
 )
 from flotilla.schemas.fault import Fault, FaultError
 from flotilla.services.orchestrator.adapters.backtests import PostgresBacktests
@@ -134,6 +135,7 @@ class Orchestrator:
             actions=self._actions,
             policy=settings.orphan_policy,
             grace=timedelta(seconds=settings.orphan_grace_s),
+            said_before=self._take_again,
         )
         self._claims = Claims(self._fleet, clock, mailboxes=self._mailboxes, audit=self._audit)
         self._measures = Measures(outside.measures, clock)
@@ -282,6 +284,12 @@ class Orchestrator:
 
     async def _again(self, effect: StartAgain) -> None:
         await self._restarter.start_again(effect)
+
+    async def _take_again(self, instance_id: str) -> None:
+        after, subjects = 0, f"engine.{instance_id}.>"
+        while batch := await read_on(self._bus, Durability.EVENTS, after, subjects=subjects):
+            after = batch[-1].seq
+            await self._events.take(batch)
 
     def _look(self, instance_id: str) -> None:
         self._watch.look(instance_id)

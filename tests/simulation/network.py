@@ -511,6 +511,7 @@ class Consumer:
 
     def __init__(self, stream: Stream, loop: SimLoop, config: Any) -> None:
         self._stream, self._loop = stream, loop
+        self.config = config
         self._filters = list(config.filter_subjects or [])
         self._ack_wait_s = config.ack_wait
         self._most = config.max_ack_pending
@@ -603,6 +604,7 @@ class Info(msgspec.Struct):
 
     num_pending: int
     num_ack_pending: int = 0
+    config: Any = None
 
 
 class JetStream:
@@ -658,9 +660,12 @@ class JetStream:
         await self._client.ask(make, self._timeout)
 
     async def consumer_info(self, stream: str, consumer: str) -> Info:
-        return await self._client.ask(
-            lambda: Info(self._stream(stream).consumers[consumer].left), self._timeout
-        )
+        def look() -> Info:
+            if (known := self._stream(stream).consumers.get(consumer)) is None:
+                raise js_errors.NotFoundError
+            return Info(known.left, config=known.config)
+
+        return await self._client.ask(look, self._timeout)
 
     async def pull_subscribe_bind(self, durable: str, stream: str) -> "Pull":
         return Pull(self._client, self._stream(stream).consumers[durable])

@@ -1,6 +1,7 @@
 """Sees to containers of ours that no record knows: counts their grace, and acts on each once by the policy of the fleet."""
 
-from collections.abc import Iterable
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
 from datetime import timedelta
 
 import msgspec
@@ -24,6 +25,7 @@ log = get_logger(__name__)
 
 _MAY_PASS = (FaultCode.UNAVAILABLE, FaultCode.OUTCOME_UNKNOWN, FaultCode.BUSY)
 _ATTEMPTS = 3
+_PAUSE_S = 1.0
 
 
 class Orphans:
@@ -38,13 +40,16 @@ class Orphans:
         actions: Actions,
         policy: OrphanPolicy,
         grace: timedelta,
+        said_before: Callable[[str], Awaitable[None]],
     ) -> None:
+        """`said_before` has all that the bus keeps of an engine's events taken again."""
         self._bus = bus
         self._clock = clock
         self._mailboxes = mailboxes
         self._actions = actions
         self._policy = policy
         self._grace = grace
+        self._said_before = said_before
         self._known: dict[str, Orphan] = {}
         self._adopting = Tasks()
         self._attempts: dict[str, int] = {}
@@ -100,6 +105,18 @@ class Orphans:
         else:
             self._known.pop(facts.session_id, None)
             log.info("orphan adopted", session_id=facts.session_id, instance_id=facts.instance_id)
+            await self._fetch_events(facts)
+
+    async def _fetch_events(self, facts: ContainerFacts) -> None:
+        """What an orphan said was passed over while it was on no record; the bus keeps it."""
+        for _ in range(_ATTEMPTS):
+            try:
+                await self._said_before(facts.instance_id)
+            except FaultError as error:
+                log.warning("events not fetched", instance_id=facts.instance_id, error=str(error))
+                await asyncio.sleep(_PAUSE_S)
+            else:
+                return
 
     def _failed(self, facts: ContainerFacts, problem: Fault) -> None:
         """A sidecar that does not answer is asked again before it is given up."""

@@ -69,6 +69,10 @@ def test_one_on_paper_is_stopped_by_its_own_policy_and_that_is_told() -> None:
     assert step(over, OrphanPolicy.STOP, GRACE, after(70))[1] == (RemoveContainer("e1", "s1", "h1"),)
 
 
+async def nothing(_: str) -> None:
+    """What an engine said before it was on record, where that does not matter."""
+
+
 class SilentSidecar:
     """A bus on which every question to a sidecar ends with one fault."""
 
@@ -96,6 +100,7 @@ async def test_a_sidecar_that_may_yet_answer_is_asked_three_times_and_another_on
         actions=SimpleNamespace(begin=lambda _: None),  # type: ignore[arg-type]
         policy=OrphanPolicy.ADOPT,
         grace=GRACE,
+        said_before=nothing,
     )
     for seconds in (0, *range(60, 70)):
         at[0] = after(seconds)
@@ -126,6 +131,7 @@ def test_a_stop_that_nobody_took_is_followed_by_a_signal_and_one_that_was_taken_
         actions=SimpleNamespace(begin=begun.append),  # type: ignore[arg-type]
         policy=OrphanPolicy.STOP,
         grace=GRACE,
+        said_before=nothing,
     )
     for seconds in (0, 60):
         at[0] = after(seconds)
