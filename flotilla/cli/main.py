@@ -237,6 +237,14 @@ AUDIT = GroupWithDefault(
         "export": Entry("flotilla.cli.commands.audit:export", "Write all of it, so that it can be verified."),
     },
 )
+BACKUP = GroupWithDefault(
+    "backup",
+    help="The record in a file. Without a command: make.",
+    entries={
+        "make": Entry("flotilla.cli.commands.backup:make", "Write the record into a file."),
+        "verify": Entry("flotilla.cli.commands.backup:verify", "Check the file of a backup."),
+    },
+)
 ALERT_RULE = LazyGroup(
     "rule",
     help="The rules by which people are told.",
@@ -281,6 +289,7 @@ GROUPS = {
     "package": PACKAGE,
     "ledger": LEDGER,
     "audit": AUDIT,
+    "backup": BACKUP,
     "alert": ALERT,
     "alert rule": ALERT_RULE,
     "alert channel": ALERT_CHANNEL,
@@ -302,6 +311,8 @@ GROUPS = {
         ),
         "ledger": Entry("flotilla.cli.main:LEDGER", "Orders, fills, positions and accounts of all engines."),
         "record": Entry("flotilla.cli.commands.record:record", "What is on record, and for how long."),
+        "backup": Entry("flotilla.cli.main:BACKUP", "Write the record into a file, and check one."),
+        "restore": Entry("flotilla.cli.commands.restore:restore", "Put the record of a backup in place."),
         "audit": Entry("flotilla.cli.main:AUDIT", "Who asked for what, and what came of it."),
         "alert": Entry("flotilla.cli.main:ALERT", "What people are told of, by which rules, and where."),
         "strategy": Entry("flotilla.cli.main:STRATEGY", "The strategies of a running engine."),

@@ -8,7 +8,8 @@ from typing import Final
 
 from flotilla.bus.credentials import FleetKeys
 from flotilla.schemas.contract import Actor
-from flotilla.schemas.environment import HTTP_PUSH
+from flotilla.schemas.environment import HTTP_PUSH, ORPHAN_POLICY
+from flotilla.schemas.states import OrphanPolicy
 from flotilla.stack.runtime import Runtime
 from flotilla.stack.servers.child import Child
 from flotilla.stack.servers.redis import RedisServer
@@ -89,9 +90,11 @@ def _pushes() -> bool:
 
 
 def _orchestrator(given: Surroundings) -> dict[str, str]:
+    # After a restore what runs is more likely to be ours than a stray, whatever the record knows of it.
+    is_restored = given.folder.restored_file.exists() and ORPHAN_POLICY.given() is None
     chosen = {
         "FLOTILLA_TEMPLATES": os.pathsep.join(map(str, given.templates)),
-        "FLOTILLA_ORPHAN_POLICY": given.orphan_policy,
+        "FLOTILLA_ORPHAN_POLICY": given.orphan_policy or (str(OrphanPolicy.ADOPT) if is_restored else ""),
     }
     return {
         "FLOTILLA_POSTGRES_DSN": given.postgres_dsn,

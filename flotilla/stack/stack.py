@@ -166,6 +166,8 @@ class Stack:
             await remove_networks(self._folder.root, self._narrator)
         if self._lock is not None:
             self._folder.connection_file.unlink(missing_ok=True)
+            if self._fleet is not None:
+                self._folder.restored_file.unlink(missing_ok=True)
             self._lock.release()
 
     async def _take_folder(self) -> StackLock:

@@ -55,6 +55,11 @@ class StateFolder:
         return self.root / "connection.json"
 
     @property
+    def restored_file(self) -> Path:
+        """There from a restore of the record until the stack that was started first on it ends."""
+        return self.root / "restored"
+
+    @property
     def ports_file(self) -> Path:
         """The ports that were used last: engines that outlived the stack look for the bus there."""
         return self.root / "ports.json"
