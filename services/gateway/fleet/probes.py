@@ -1,4 +1,7 @@
-"""What load balancers, scrapers and people who want to know the API ask for; it names no engine, and all but the figures is open to all."""
+"""What load balancers, scrapers and people who want to know the API ask for; all but the figures is open to all."""
+
+import asyncio
+from datetime import UTC, datetime
 
 from aiohttp import web
 
@@ -6,8 +9,9 @@ from flotilla.schemas.contract import HEALTH, Actor
 from flotilla.schemas.fault import FaultError
 from flotilla.schemas.health import Health, ReadHealth
 from flotilla.services.gateway.engines.replies import ProbeReply
+from flotilla.services.gateway.live.fleet_figures import FleetFigures
 from flotilla.services.gateway.live.gateway import Gateway
-from flotilla.services.gateway.live.http_metrics import Sample, exposition
+from flotilla.services.gateway.live.http_metrics import MEDIA, Named, exposition
 from flotilla.services.gateway.web.answer import Answer
 from flotilla.services.gateway.web.inputs import Ask
 from flotilla.services.gateway.web.queries import NoQuery
@@ -35,19 +39,17 @@ async def read_readiness(gateway: Gateway, _: Ask[NoQuery, None]) -> Answer[Prob
 
 
 async def read_prometheus(gateway: Gateway, _: Ask[NoQuery, None]) -> web.Response:
-    """The figures of the gateway and the orchestrator, without labels that name an engine, a person or an id."""
-    health = await _orchestrator(gateway)
-    orchestrator = health.metrics if health else {}
-    samples = [
-        *gateway.meter.samples(),
-        *(Sample(f"flotilla_gateway_{name}", value) for name, value in own_figures(gateway).items()),
-        *(Sample(f"flotilla_orchestrator_{name}", value) for name, value in orchestrator.items()),
-        Sample("flotilla_up", float(gateway.bus.is_connected), {"service": "bus"}),
-        Sample("flotilla_up", float(health is not None), {"service": "orchestrator"}),
-    ]
-    return web.Response(
-        text=exposition(samples), headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"}
-    )
+    """The figures of the fleet in memory and of the gateway. One scrape at a time, in a thread: streams go on meanwhile."""
+    async with gateway.figuring:
+        fleet = FleetFigures(
+            gateway.fleet.rows(),
+            datetime.now(UTC),
+            most=gateway.settings.metrics_engines,
+            is_bus_up=gateway.bus.is_connected,
+        )
+        own = Named("flotilla_gateway", own_figures(gateway))
+        body = await asyncio.to_thread(exposition, (gateway.meter, own, fleet))
+    return web.Response(body=body, headers={"Content-Type": MEDIA})
 
 
 async def read_document(gateway: Gateway, _: Ask[NoQuery, None]) -> web.Response:
