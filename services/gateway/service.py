@@ -53,7 +53,7 @@ class GatewayProbe:
     """What the gateway tells of itself on the bus."""
 
     def __init__(self, gateway: Gateway, address: str) -> None:
-        self._gateway = gateway
+        self.gateway = gateway
         self.address = address
 
     def checks(self) -> dict[str, str]:
@@ -62,7 +62,7 @@ class GatewayProbe:
 
     def metrics(self) -> dict[str, float]:
         """Its figures."""
-        return own_figures(self._gateway)
+        return own_figures(self.gateway)
 
 
 def assemble(bus: Bus, settings: GatewaySettings) -> Gateway:

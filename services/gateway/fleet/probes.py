@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import UTC, datetime
+from typing import Final
 
 from aiohttp import web
 
@@ -9,13 +10,28 @@ from flotilla.schemas.contract import HEALTH, Actor
 from flotilla.schemas.fault import FaultError
 from flotilla.schemas.health import Health, ReadHealth
 from flotilla.services.gateway.engines.replies import ProbeReply
-from flotilla.services.gateway.live.fleet_figures import FleetFigures
+from flotilla.services.gateway.live.fleet_figures import TOPICS, FleetFigures
 from flotilla.services.gateway.live.gateway import Gateway
 from flotilla.services.gateway.live.http_metrics import MEDIA, Named, exposition
 from flotilla.services.gateway.web.answer import Answer
 from flotilla.services.gateway.web.inputs import Ask
 from flotilla.services.gateway.web.queries import NoQuery
 
+OWN_FIGURES: Final = {
+    "requests_total": "Requests answered.",
+    "fleet_clients": "Clients that follow the fleet.",
+    "fleet_complete": "1 while it knows the whole fleet.",
+    "stream_clients": "Clients that follow events.",
+    "stream_frames_total": "Events told to them.",
+    "stream_fell_behind_total": "How often one was too slow, and was told of a gap or read from the stream.",
+    "stream_clients_dropped_total": "Clients that took nothing any more.",
+    "connections": "Connections that are open.",
+    "connections_refused_total": "Connections of addresses that held too many.",
+    "connections_cut_total": "Connections of clients that were too slow.",
+    "bus_reconnects_total": "How often the bus was away.",
+    "bus_calls_total": "Requests to other services.",
+    "bus_slow_consumer_drops_total": "Messages of the bus that were dropped because it was too slow.",
+}
 _TIMEOUT_S = 1.0
 
 
@@ -42,12 +58,12 @@ async def read_prometheus(gateway: Gateway, _: Ask[NoQuery, None]) -> web.Respon
     """The figures of the fleet in memory and of the gateway. One scrape at a time, in a thread: streams go on meanwhile."""
     async with gateway.figuring:
         fleet = FleetFigures(
-            gateway.fleet.rows(),
+            gateway.fleet.rows(TOPICS),
             datetime.now(UTC),
             most=gateway.settings.metrics_engines,
             is_bus_up=gateway.bus.is_connected,
         )
-        own = Named("flotilla_gateway", own_figures(gateway))
+        own = Named("flotilla_gateway", own_figures(gateway), OWN_FIGURES)
         body = await asyncio.to_thread(exposition, (gateway.meter, own, fleet))
     return web.Response(body=body, headers={"Content-Type": MEDIA})
 

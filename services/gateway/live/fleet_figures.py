@@ -16,11 +16,16 @@ from typing import Final
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
+from flotilla.schemas.alerting import AlertView
 from flotilla.schemas.contract import Actor
 from flotilla.schemas.heartbeats import UNHEALTHY_AFTER_S
 from flotilla.schemas.states import DesiredState
+from flotilla.schemas.telemetry import Severity
 from flotilla.services.gateway.live.http_metrics import Named, family
-from flotilla.services.gateway.live.rows import EngineRow, HostRow, Row, ServiceRow
+from flotilla.services.gateway.live.rows import EngineRow, HostRow, Row, ServiceRow, Topic
+
+TOPICS: Final = frozenset({Topic.ENGINES, Topic.HOSTS, Topic.SERVICES, Topic.ALERTS})
+"""The rows that figures are made of."""
 
 MOST_CURRENCIES: Final = 20
 """Of one engine and one figure; what it has in others is left out."""
@@ -217,6 +222,7 @@ SERVICE_FIGURES: Final[tuple[Figure[ServiceRow], ...]] = (
 )
 FLEET_FIGURES: Final = {
     "flotilla_engines": "Engines by mode and state, those too that are left out below.",
+    "flotilla_alerts_open": "Alerts of the notifier that are open, by severity.",
     "flotilla_engines_left_out": "Engines that have no series of their own, because there are too many.",
     "flotilla_up": "1 while the bus is connected, and while the orchestrator was heard of in the last 5 s.",
 }
@@ -230,6 +236,7 @@ class FleetFigures(Collector):
         self._engines = [row for row in found if isinstance(row, EngineRow)]
         self._hosts = [row for row in found if isinstance(row, HostRow)]
         self._services = [row for row in found if isinstance(row, ServiceRow)]
+        self._alerts = Counter(row.severity for row in found if isinstance(row, AlertView))
         self._now = now
         self._most = most
         self._is_bus_up = is_bus_up
@@ -246,6 +253,8 @@ class FleetFigures(Collector):
             FLEET_FIGURES["flotilla_engines_left_out"],
             (((), float(left_out)),),
         )
+        alerts = (((str(severity),), float(self._alerts[severity])) for severity in Severity)
+        yield family("flotilla_alerts_open", FLEET_FIGURES["flotilla_alerts_open"], alerts, ("severity",))
         now = self._now
         yield from _families("engine", ENGINE_FIGURES, [(row.instance_id, row) for row in shown], now)
         hosts = sorted(self._hosts, key=lambda row: row.heard_at, reverse=True)[:MOST_HOSTS]
@@ -253,7 +262,7 @@ class FleetFigures(Collector):
         yield from _families("service", SERVICE_FIGURES, [(row.service, row) for row in self._services], now)
         if (orchestrator := self._orchestrator()) is not None:
             named = {name: value for name, value in orchestrator.metrics.items() if _NAME.fullmatch(name)}
-            yield from Named("flotilla_orchestrator", named).collect()
+            yield from Named("flotilla_orchestrator", named, {}).collect()
 
     def _shown(self) -> list[EngineRow]:
         if len(self._engines) <= self._most:

@@ -4,7 +4,7 @@ What may have been missed while the bus was away is asked for; until it is answe
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, Final
@@ -169,10 +169,10 @@ class FleetMemory:
         self._tell()
         return snapshot_of(self._rows, viewer, boot=self.boot, at=self._now(), is_complete=self.is_complete)
 
-    def rows(self) -> list[Row]:
-        """Every row, as it is now."""
+    def rows(self, topics: Collection[Topic]) -> list[Row]:
+        """Every row of these topics, as it is now."""
         self._tell()
-        return [row for _, _, row in self._rows.rows(lambda _, __: True)]
+        return [row for _, _, row in self._rows.rows(lambda topic, _: topic in topics)]
 
     @contextmanager
     def client(self, viewer: Viewer, place: Place | None) -> Iterator[FleetClient]:

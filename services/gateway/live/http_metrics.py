@@ -1,4 +1,4 @@
-"""Counts what we answered, by route and never by path, so that the figures name no engine and cannot grow without bound."""
+"""Counts what we answered, by route and never by path, so that the figures cannot grow without bound; and writes figures for Prometheus."""
 
 from collections.abc import Iterable, Mapping
 from typing import Final
@@ -57,16 +57,18 @@ class Meter(Collector):
 
 
 class Named(Collector):
-    """Figures without labels, as a service tells them: by name."""
+    """Figures without labels, as a service tells them: by name. Those that `meanings` does not have stand for themselves."""
 
-    def __init__(self, prefix: str, figures: Mapping[str, float]) -> None:
+    def __init__(self, prefix: str, figures: Mapping[str, float], meanings: Mapping[str, str]) -> None:
         self._prefix = prefix
         self._figures = figures
+        self._meanings = meanings
 
     def collect(self) -> Iterable[Metric]:
         """One family each."""
         for name, value in sorted(self._figures.items()):
-            yield family(f"{self._prefix}_{name}", "What it tells of itself.", (((), value),))
+            meaning = self._meanings.get(name, "As the service tells it.")
+            yield family(f"{self._prefix}_{name}", meaning, (((), value),))
 
 
 def family(

@@ -1,8 +1,10 @@
 """What Prometheus is told of the rows in memory, with a table for what is known and what is not."""
 
+import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import msgspec
 import pytest
 
 from flotilla.schemas.states import ClientState, DesiredState, RunState
@@ -171,6 +173,14 @@ def test_an_orchestrator_that_is_heard_no_more_is_down_and_its_figures_are_gone(
     assert found['flotilla_service_ready{service="nats"}'] == 0
     assert found['flotilla_service_heartbeat_age_seconds{service="orchestrator"}'] == age
     assert 'flotilla_service_heartbeat_age_seconds{service="nats"}' not in found
+
+
+def test_a_scrape_of_200_engines_is_a_matter_of_milliseconds() -> None:
+    """A generous limit; `make bench ARGS=scrape` measures."""
+    rows = [msgspec.structs.replace(FULL, instance_id=f"e{number}") for number in range(200)]
+    began = time.process_time()
+    assert len(told(*rows, most=200)) > 200 * len(ENGINE_FIGURES)
+    assert time.process_time() - began < 1
 
 
 def test_names_say_their_unit_and_no_two_are_the_same() -> None:

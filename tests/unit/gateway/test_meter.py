@@ -36,6 +36,6 @@ def test_labels_are_escaped() -> None:
 
 
 def test_a_figure_whose_name_says_total_is_a_counter_and_any_other_a_gauge() -> None:
-    text = exposition([Named("x", {"plain": 2.5, "all_total": 3})]).decode()
+    text = exposition([Named("x", {"plain": 2.5, "all_total": 3}, {"plain": "So."})]).decode()
     assert "# TYPE x_all_total counter\nx_all_total 3.0\n" in text
-    assert "# TYPE x_plain gauge\nx_plain 2.5\n" in text
+    assert "# HELP x_plain So.\n# TYPE x_plain gauge\nx_plain 2.5\n" in text
