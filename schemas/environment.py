@@ -594,6 +594,13 @@ REQUIRE_DOCKER: Final = Variable(
     meaning="With `1`, tests fail without a Docker engine instead of being skipped.",
     without="skipped",
 )
+REQUIRE_PROMTOOL: Final = Variable(
+    name="FLOTILLA_REQUIRE_PROMTOOL",
+    readers=(Reader.SCRIPTS,),
+    kind=variable.text("`1` or nothing"),
+    meaning="With `1`, `make check` fails without promtool instead of leaving the rules for Prometheus unchecked.",
+    without="left out",
+)
 TEST_JOBS: Final = Variable(
     name="FLOTILLA_TEST_JOBS",
     readers=(Reader.SCRIPTS,),
