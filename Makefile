@@ -36,7 +36,7 @@ venues: setup ## count kill points, stops and faults on exchanges of our own (AR
 soak: setup ## four engines on two exchanges, with faults and kills, for 60 minutes (ARGS="--minutes 5")
 	@$(BIN)/python -m tests.venues soak $(ARGS)
 
-check: setup ## format, lint, strict types, import contracts, drift of what is generated
+check: setup ## format, lint, strict types, import contracts, drift of what is generated, rules for Prometheus
 	@$(MAKE) --no-print-directory --jobs 2 --output-sync check-types check-the-clients-types check-the-dashboard check-the-rest
 
 # The three at once: a type checker uses one core, and each Python version has a cache of its own.
@@ -57,6 +57,7 @@ check-the-rest:
 	$(BIN)/lint-imports
 	$(BIN)/python -m flotilla.schemas.export --check
 	@scripts/requirements --check
+	@scripts/promtool
 
 format: setup ## format the code and mend what ruff can mend
 	$(BIN)/ruff format .

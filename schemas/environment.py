@@ -264,6 +264,20 @@ HTTP_CONNECTIONS: Final = Variable(
     meaning="How many connections one address may hold; everybody behind a reverse proxy has its address.",
     default="256",
 )
+HTTP_METRICS_ENGINES: Final = Variable(
+    name="FLOTILLA_HTTP_METRICS_ENGINES",
+    readers=(Reader.GATEWAY,),
+    kind=variable.whole("a number", 0, 100_000),
+    meaning="How many engines have series of their own in `/metrics`; more are counted in totals.",
+    default="2000",
+)
+HTTP_METRICS_OPEN: Final = Variable(
+    name="FLOTILLA_HTTP_METRICS_OPEN",
+    readers=(Reader.GATEWAY, Reader.COMPOSE),
+    kind=variable.FLAG,
+    meaning="With `1` whoever reaches the gateway reads `/metrics` without a token, with the ids and the money of all engines: only where nobody else is.",
+    default="0",
+)
 TOKENS_FILE: Final = Variable(
     name="FLOTILLA_TOKENS_FILE",
     readers=(Reader.GATEWAY, Reader.SUPERVISOR, Reader.CLIENT),
@@ -579,6 +593,13 @@ REQUIRE_DOCKER: Final = Variable(
     kind=variable.text("`1` or nothing"),
     meaning="With `1`, tests fail without a Docker engine instead of being skipped.",
     without="skipped",
+)
+REQUIRE_PROMTOOL: Final = Variable(
+    name="FLOTILLA_REQUIRE_PROMTOOL",
+    readers=(Reader.SCRIPTS,),
+    kind=variable.text("`1` or nothing"),
+    meaning="With `1`, `make check` fails without promtool instead of leaving the rules for Prometheus unchecked.",
+    without="left out",
 )
 TEST_JOBS: Final = Variable(
     name="FLOTILLA_TEST_JOBS",

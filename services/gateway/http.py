@@ -100,9 +100,11 @@ def _check_names(gateway: Gateway, request: web.Request) -> None:
 
 
 def _endpoint(gateway: Gateway, route: Route) -> Next:
+    is_open = route.is_open or (route.may_be_open and gateway.settings.metrics_open)
+
     async def answer(request: web.Request) -> web.StreamResponse:
         try:
-            if route.role is not None and not (route.is_open and _is_nobody(request)):
+            if route.role is not None and not (is_open and _is_nobody(request)):
                 _admit(gateway, request, route)
             ask = await _read(gateway, request, route)
             if ask.token is not None:

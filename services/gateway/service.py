@@ -53,7 +53,7 @@ class GatewayProbe:
     """What the gateway tells of itself on the bus."""
 
     def __init__(self, gateway: Gateway, address: str) -> None:
-        self._gateway = gateway
+        self.gateway = gateway
         self.address = address
 
     def checks(self) -> dict[str, str]:
@@ -62,14 +62,15 @@ class GatewayProbe:
 
     def metrics(self) -> dict[str, float]:
         """Its figures."""
-        return own_figures(self._gateway)
+        return own_figures(self.gateway)
 
 
 def assemble(bus: Bus, settings: GatewaySettings) -> Gateway:
     """The parts, put together and not started."""
     described = document(ROUTES, version("flotilla"))
     labels = KnownLabels()
-    fleet = FleetMemory(bus, lambda: datetime.now(UTC), max_clients=settings.max_streams)
+    meter = Meter()
+    fleet = FleetMemory(bus, lambda: datetime.now(UTC), max_clients=settings.max_streams, lagged=meter.lagged)
     hub = Hub(bus, labels, fleet.hear, max_clients=settings.max_streams, backlog=settings.stream_backlog)
     return Gateway(
         settings=settings,
@@ -83,7 +84,7 @@ def assemble(bus: Bus, settings: GatewaySettings) -> Gateway:
         sessions=Sessions(settings.tokens_file, lambda: datetime.now(UTC)),
         limits=Limits(failures=settings.failures, per_s=settings.rate),
         door=Door(per_address=settings.connections, request_s=settings.request_s, answer_s=settings.answer_s),
-        meter=Meter(),
+        meter=meter,
         refusals=Refusals(bus, lambda: datetime.now(UTC)),
         document=msgspec.json.encode(described),
         page=render(described),

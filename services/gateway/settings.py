@@ -10,6 +10,8 @@ import msgspec
 from flotilla.schemas.environment import (
     HTTP_CONNECTIONS,
     HTTP_HOST,
+    HTTP_METRICS_ENGINES,
+    HTTP_METRICS_OPEN,
     HTTP_NAMES,
     HTTP_ORIGINS,
     HTTP_PORT,
@@ -29,6 +31,7 @@ class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True):
     `connections` are those that one address may hold, `rate` the requests a second of one token, `failures` those without a good
     token that one address may make in a minute. A request must have come whole within `request_s`, first its head and then its
     body; who takes nothing of an answer for `answer_s` is cut. `pushes`: administrators push and remove packages.
+    `metrics_engines` have series of their own for Prometheus, at most; `metrics_open`: anybody may read them.
 
     `stream_backlog` is how many events a slow client may be behind before it is told of a gap, `stream_write_timeout_s` how
     long it may take nothing at all before it is dropped.
@@ -42,6 +45,8 @@ class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True):
     rate: float
     connections: int
     max_streams: int
+    metrics_engines: int
+    metrics_open: bool
     pushes: bool
     log_level: str
     stream_backlog: int = 1_000
@@ -64,6 +69,8 @@ class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True):
             rate=HTTP_RATE.read(env),
             connections=HTTP_CONNECTIONS.read(env),
             max_streams=MAX_STREAMS.read(env),
+            metrics_engines=HTTP_METRICS_ENGINES.read(env),
+            metrics_open=HTTP_METRICS_OPEN.read(env),
             pushes=HTTP_PUSH.read(env),
             log_level=LOG_LEVEL.read(env),
         )

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from decimal import Decimal
@@ -254,6 +255,20 @@ async def test_hosts_and_services_are_rows_too_and_a_stop_shows_at_its_engines(
         well = Health(service="orchestrator", version="2", is_ready=True, started_at=NOW)
         await stage.orchestrator.bus.publish(contract.ORCHESTRATOR_HEARTBEAT, well)
         assert (await reader.until("services", "orchestrator"))["version"] == "2"
+
+
+async def test_how_late_a_client_takes_a_change_is_counted(stage: Stage, sidecar: Bus) -> None:
+    await complete(stage)
+    async with following(stage) as reader:
+        await reader.until("engines", "e1")
+        await sidecar.publish(contract.HEARTBEAT, beat(events_queued=7), instance_id="e1")
+        await reader.until("engines", "e1", events_queued=7)
+        async with stage.http.get("/metrics") as answer:
+            text = await answer.text()
+    (count,) = re.findall(r"^flotilla_gateway_fleet_lag_seconds_count (.+)$", text, re.MULTILINE)
+    assert float(count) >= 1
+    (seconds,) = re.findall(r"^flotilla_gateway_fleet_lag_seconds_sum (.+)$", text, re.MULTILINE)
+    assert 0 <= float(seconds) < 5 * float(count)
 
 
 async def test_all_engines_are_asked_for_page_by_page(connect_as: ConnectAs, tmp_path: Path) -> None:

@@ -15,15 +15,17 @@ import aiohttp
 import msgspec
 import pytest
 
+from flotilla.bus.bus import Bus
+from flotilla.schemas import contract
 from flotilla.schemas.access import Role
 from flotilla.schemas.contract import HEALTH, Actor
 from flotilla.schemas.fault import FaultCode, fault
-from flotilla.schemas.health import ReadHealth
+from flotilla.schemas.health import Health, ReadHealth
 from flotilla.services.gateway.routes.table import ROUTES
 from flotilla.stack.servers.nats import NatsServer
 from tests.access import create_token
 from tests.integration.conftest import ConnectAs
-from tests.integration.gateways import API, ENGINE, Orchestrator, Stage, staged
+from tests.integration.gateways import API, ENGINE, NOW, Orchestrator, Stage, engine, staged
 
 
 @pytest.fixture
@@ -89,12 +91,13 @@ async def test_the_bus_away_is_not_ready_and_503_until_it_is_back(stage: Stage, 
         assert (await answer.json())["success"] is True
 
 
-async def test_metrics_count_by_route_and_name_no_engine_and_no_person(stage: Stage) -> None:
+async def test_metrics_count_by_route_and_name_no_path_and_no_person(stage: Stage) -> None:
     for path in ("engines/my-secret-engine", "engines/my-secret-engine/logs", "nothing/my-secret-engine"):
         async with stage.http.get(f"{API}/{path}"):
             pass
     async with stage.http.request("DELETE", f"{API}/engines/my-secret-engine"):
         pass
+    await heard(stage.orchestrator.bus, engines=2.0)
     async with anonymous(stage) as http:
         async with http.get("/metrics") as answer:
             assert answer.status == 401
@@ -109,6 +112,54 @@ async def test_metrics_count_by_route_and_name_no_engine_and_no_person(stage: St
     assert 'flotilla_gateway_http_requests_total{method="GET",route="unmatched",status="404"} 1' in text
     assert "flotilla_orchestrator_engines 2.0" in text
     assert 'flotilla_up{service="orchestrator"} 1.0' in text
+
+
+async def heard(orchestrator: Bus, **figures: float) -> None:
+    """The orchestrator says how it is, as it does each second."""
+    said = Health(service="orchestrator", version="1", is_ready=True, started_at=NOW, metrics=figures)
+    await orchestrator.publish(contract.ORCHESTRATOR_HEARTBEAT, said)
+    await orchestrator.flush()
+
+
+async def test_metrics_ask_nobody_and_tell_an_orchestrator_that_is_away(stage: Stage) -> None:
+    await heard(stage.orchestrator.bus, engines=2.0)
+    stage.orchestrator.answers[HEALTH[Actor.ORCHESTRATOR].subject] = fault(FaultCode.UNAVAILABLE, "away")
+    before = len(stage.orchestrator.requests)
+    async with stage.http.get("/metrics") as answer:
+        text = await answer.text()
+    assert answer.headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
+    assert 'flotilla_engine_state{engine="e1",state="trading"} 1.0' in text
+    assert 'flotilla_up{service="orchestrator"} 1.0' in text
+    assert len(stage.orchestrator.requests) == before
+
+
+async def test_metrics_are_open_to_all_where_the_settings_say_so_and_nothing_else_is(
+    connect_as: ConnectAs, tmp_path: Path
+) -> None:
+    async with staged(connect_as, tmp_path, metrics_open=True) as stage, anonymous(stage) as http:
+        async with http.get("/metrics") as answer:
+            assert (answer.status, "flotilla_engine_state{" in await answer.text()) == (200, True)
+        async with http.get("/metrics", headers={"Authorization": "Bearer guessed"}) as answer:
+            assert answer.status == 401
+        async with http.get(f"{API}/fleet") as answer:
+            assert answer.status == 401
+
+
+async def test_engines_beyond_the_setting_are_counted_and_not_named(
+    connect_as: ConnectAs, tmp_path: Path
+) -> None:
+    async with staged(connect_as, tmp_path, metrics_engines=1) as stage:
+        for name in ("e2", "e3"):
+            await stage.orchestrator.publish(engine(name))
+        async with asyncio.timeout(5):
+            while True:
+                async with stage.http.get("/metrics") as answer:
+                    text = await answer.text()
+                if "flotilla_engines_left_out 2.0\n" in text:
+                    break
+                await asyncio.sleep(0.02)
+    assert 'flotilla_engines{mode="paper",state="trading"} 3.0\n' in text
+    assert text.count("\nflotilla_engine_info{") == 1
 
 
 async def test_docs_are_one_page_that_loads_nothing(stage: Stage) -> None:

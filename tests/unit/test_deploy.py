@@ -338,3 +338,29 @@ def test_without_any_python_setup_says_what_to_install(machine: Machine, tmp_pat
     assert done.returncode == 1
     assert "neither uv nor a Python" in done.stdout
     assert "remedy: install python3 with venv (apt install python3 python3-venv), or uv" in done.stdout
+
+
+def test_without_promtool_the_rules_are_left_unchecked_in_one_line_unless_it_is_demanded(
+    machine: Machine,
+) -> None:
+    (machine.bin / "dirname").symlink_to(shutil.which("dirname") or "")
+    machine.path = [str(machine.bin)]
+    done = machine.run("scripts/promtool")
+    assert (done.returncode, done.stdout.count("\n")) == (0, 1)
+    assert "are not checked" in done.stdout
+    demanded = machine.run("scripts/promtool", FLOTILLA_REQUIRE_PROMTOOL="1")
+    assert demanded.returncode == 1
+    assert "apt install prometheus" in demanded.stdout
+
+
+def test_with_promtool_config_rules_and_their_tests_are_checked_and_a_fault_is_one(machine: Machine) -> None:
+    machine.put("promtool", '#!/bin/sh\necho "$0 $*" >> "$CALLS"\n[ "$1" != "$FAKE_FAULT" ]\n')
+    assert machine.run("scripts/promtool", FAKE_FAULT="").returncode == 0
+    said = [line.split(" ", 1)[1] for line in machine.calls.read_text().splitlines()]
+    assert said == [
+        "check config --syntax-only prometheus.yaml",
+        "check rules rules.yaml",
+        "test rules rules.test.yaml",
+    ]
+    for verb in ("check", "test"):
+        assert machine.run("scripts/promtool", FAKE_FAULT=verb).returncode == 1

@@ -105,6 +105,7 @@ IMPORTS = [
     ("services/orchestrator/engines/audit.py", "import asyncpg", "PostgreSQL has one home"),
     ("flotilla/stack/stack.py", "import aiohttp", "HTTP has one home"),
     ("engine_sidecar/engine/cache_watch.py", "import redis", "Redis has one home"),
+    ("services/gateway/fleet/alerts.py", "import prometheus_client", "Prometheus has one home"),
     ("bus/settings.py", "import click", "What is typed has one home"),
     ("exchanges/binance/rest.py", "import flotilla.schemas.ids", "Exchanges know nothing of the product"),
     ("exchanges/core/prices.py", "import time", "Cores decide"),

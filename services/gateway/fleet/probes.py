@@ -1,4 +1,8 @@
-"""What load balancers, scrapers and people who want to know the API ask for; it names no engine, and all but the figures is open to all."""
+"""What load balancers, scrapers and people who want to know the API ask for; all but the figures is open to all."""
+
+import asyncio
+from datetime import UTC, datetime
+from typing import Final
 
 from aiohttp import web
 
@@ -6,12 +10,28 @@ from flotilla.schemas.contract import HEALTH, Actor
 from flotilla.schemas.fault import FaultError
 from flotilla.schemas.health import Health, ReadHealth
 from flotilla.services.gateway.engines.replies import ProbeReply
+from flotilla.services.gateway.live.fleet_figures import TOPICS, FleetFigures
 from flotilla.services.gateway.live.gateway import Gateway
-from flotilla.services.gateway.live.http_metrics import Sample, exposition
+from flotilla.services.gateway.live.http_metrics import MEDIA, Named, exposition
 from flotilla.services.gateway.web.answer import Answer
 from flotilla.services.gateway.web.inputs import Ask
 from flotilla.services.gateway.web.queries import NoQuery
 
+OWN_FIGURES: Final = {
+    "requests_total": "Requests answered.",
+    "fleet_clients": "Clients that follow the fleet.",
+    "fleet_complete": "1 while it knows the whole fleet.",
+    "stream_clients": "Clients that follow events.",
+    "stream_frames_total": "Events told to them.",
+    "stream_fell_behind_total": "How often one was too slow, and was told of a gap or read from the stream.",
+    "stream_clients_dropped_total": "Clients that took nothing any more.",
+    "connections": "Connections that are open.",
+    "connections_refused_total": "Connections of addresses that held too many.",
+    "connections_cut_total": "Connections of clients that were too slow.",
+    "bus_reconnects_total": "How often the bus was away.",
+    "bus_calls_total": "Requests to other services.",
+    "bus_slow_consumer_drops_total": "Messages of the bus that were dropped because it was too slow.",
+}
 _TIMEOUT_S = 1.0
 
 
@@ -35,19 +55,17 @@ async def read_readiness(gateway: Gateway, _: Ask[NoQuery, None]) -> Answer[Prob
 
 
 async def read_prometheus(gateway: Gateway, _: Ask[NoQuery, None]) -> web.Response:
-    """The figures of the gateway and the orchestrator, without labels that name an engine, a person or an id."""
-    health = await _orchestrator(gateway)
-    orchestrator = health.metrics if health else {}
-    samples = [
-        *gateway.meter.samples(),
-        *(Sample(f"flotilla_gateway_{name}", value) for name, value in own_figures(gateway).items()),
-        *(Sample(f"flotilla_orchestrator_{name}", value) for name, value in orchestrator.items()),
-        Sample("flotilla_up", float(gateway.bus.is_connected), {"service": "bus"}),
-        Sample("flotilla_up", float(health is not None), {"service": "orchestrator"}),
-    ]
-    return web.Response(
-        text=exposition(samples), headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"}
-    )
+    """The figures of the fleet in memory and of the gateway. One scrape at a time, in a thread: streams go on meanwhile."""
+    async with gateway.figuring:
+        fleet = FleetFigures(
+            gateway.fleet.rows(TOPICS),
+            datetime.now(UTC),
+            most=gateway.settings.metrics_engines,
+            is_bus_up=gateway.bus.is_connected,
+        )
+        own = Named("flotilla_gateway", own_figures(gateway), OWN_FIGURES)
+        body = await asyncio.to_thread(exposition, (gateway.meter, own, fleet))
+    return web.Response(body=body, headers={"Content-Type": MEDIA})
 
 
 async def read_document(gateway: Gateway, _: Ask[NoQuery, None]) -> web.Response:

@@ -4,7 +4,7 @@ What may have been missed while the bus was away is asked for; until it is answe
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, Final
@@ -41,6 +41,7 @@ from flotilla.services.gateway.live.rows import (
     EngineRow,
     Heard,
     Mode,
+    Row,
     ServiceRow,
     Topic,
     backtest_row,
@@ -75,6 +76,7 @@ class FleetClient:
         self.viewer = viewer
         self.place = place
         self.offered: Encoded | None = None
+        self.behind_since: datetime | None = None
         self.reason: str | None = None
         self.news = asyncio.Event()
 
@@ -87,8 +89,16 @@ class FleetClient:
 class FleetMemory:
     """Rows of engines, hosts, services and backtests. `hear` takes what the bus says, as it comes."""
 
-    def __init__(self, bus: Bus, now: Callable[[], datetime], *, max_clients: int) -> None:
+    def __init__(
+        self,
+        bus: Bus,
+        now: Callable[[], datetime],
+        *,
+        max_clients: int,
+        lagged: Callable[[float], None] = lambda _: None,
+    ) -> None:
         self._bus = bus
+        self._lagged = lagged
         self._now = now
         self._max_clients = max_clients
         self.boot = new_request_id()
@@ -159,6 +169,11 @@ class FleetMemory:
         self._tell()
         return snapshot_of(self._rows, viewer, boot=self.boot, at=self._now(), is_complete=self.is_complete)
 
+    def rows(self, topics: Collection[Topic]) -> list[Row]:
+        """Every row of these topics, as it is now."""
+        self._tell()
+        return [row for _, _, row in self._rows.rows(lambda topic, _: topic in topics)]
+
     @contextmanager
     def client(self, viewer: Viewer, place: Place | None) -> Iterator[FleetClient]:
         """A client while it is connected; one that left off in this run of ours goes on there. Raises FaultError `busy` when there are too many."""
@@ -190,7 +205,11 @@ class FleetMemory:
         client.news.clear()
         if client.reason is not None:
             return _encoded(FleetEnd(reason=client.reason))
-        return self._taken(client) or self._missed_by(client)
+        message = self._taken(client) or self._missed_by(client)
+        if client.behind_since is not None:
+            self._lagged((self._now() - client.behind_since).total_seconds())
+            client.behind_since = None
+        return message
 
     def close(self) -> None:
         """Ends every stream."""
@@ -207,6 +226,7 @@ class FleetMemory:
     def _all(self, client: FleetClient) -> Encoded:
         snapshot = self.snapshot(client.viewer)
         client.place, client.offered = Place(self.boot, snapshot.number), None
+        client.behind_since = None
         return _encoded(snapshot, client.place)
 
     def _taken(self, client: FleetClient) -> Encoded | None:
@@ -245,8 +265,10 @@ class FleetMemory:
         if batch is None:
             return
         told: dict[_ViewKey, Encoded | None] = {}
+        now = self._now()
         for client in self._clients:
             if client.place is None or client.offered or client.place.number != batch.number - 1:
+                client.behind_since = client.behind_since or now
                 continue  # It reads what it missed from the rows.
             key = client.viewer.key
             if key not in told:
@@ -255,6 +277,7 @@ class FleetMemory:
                 client.place = Place(self.boot, batch.number)
             else:
                 client.offered = message
+                client.behind_since = now
                 client.news.set()
 
     def _told(self, batch: Batch, viewer: Viewer) -> Encoded | None:

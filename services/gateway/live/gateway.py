@@ -21,7 +21,8 @@ from flotilla.services.gateway.web.sessions import Sessions
 
 @dataclass(frozen=True, kw_only=True)
 class Gateway:
-    """Made once, by `__main__`. `document` is the OpenAPI document as JSON, `page` the same for people, `drawing` is held while a tear sheet is made."""
+    """Made once, by `__main__`. `document` is the OpenAPI document as JSON, `page` the same for people, `drawing` is held while a tear sheet
+    is made, `figuring` while a scrape is answered."""
 
     settings: GatewaySettings
     bus: Bus
@@ -40,3 +41,4 @@ class Gateway:
     page: str
     dashboard: Dashboard
     drawing: asyncio.Lock = field(default_factory=asyncio.Lock)
+    figuring: asyncio.Lock = field(default_factory=asyncio.Lock)

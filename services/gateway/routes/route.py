@@ -31,7 +31,8 @@ class Route:
 
     `id_in_body` is where the body repeats the `instance_id` of the path or query; a body that says otherwise is refused.
     `takes` is the media type of a body that is no JSON and is read as it comes. `failures` are the bodies of failures that say more than the common one, by status.
-    `is_open`: who shows no credential is answered too, without names; one that is shown must be good.
+    `is_open`: who shows no credential is answered too, without names; one that is shown must be good. `may_be_open`: so with the setting
+    `metrics_open`, and with names.
     `messages` are those of a stream; `is_socket`: they come over a WebSocket.
     """
 
@@ -52,6 +53,7 @@ class Route:
     failures: Mapping[int, Any] = field(default_factory=dict)
     messages: tuple[Any, ...] = ()
     is_socket: bool = False
+    may_be_open: bool = False
     signature: Signature = field(init=False)
 
     def __post_init__(self) -> None:

@@ -48,7 +48,7 @@ READ_IN = {
     Reader.ACCEPTANCE: {"test-engine-integration.py"},
     Reader.COMPOSE: {"deploy/compose.yaml"},
     Reader.BUILD: {"deploy/build-base.sh", "deploy/build-engine.sh", "scripts/compose"},
-    Reader.SCRIPTS: {"scripts/test", "scripts/docker-engine"},
+    Reader.SCRIPTS: {"scripts/test", "scripts/docker-engine", "scripts/promtool"},
 }
 TABLE = "schemas/environment.py"
 # What these name they give to others, pass on, or tell people of.
@@ -133,6 +133,8 @@ OTHER: dict[Reader, dict[str, str]] = {
         "FLOTILLA_HTTP_PORT": "0",
         "FLOTILLA_HTTP_ORIGINS": "https://desk.example, https://two.example",
         "FLOTILLA_HTTP_NAMES": "Desk.example, two",
+        "FLOTILLA_HTTP_METRICS_ENGINES": "1",
+        "FLOTILLA_HTTP_METRICS_OPEN": "1",
         "FLOTILLA_HTTP_PUSH": "1",
         "FLOTILLA_HTTP_RATE": "1",
         "FLOTILLA_HTTP_CONNECTIONS": "8",
@@ -250,6 +252,8 @@ BAD = {
         "a.example,-",
         "x\r\nY: z",
     ],
+    "FLOTILLA_HTTP_METRICS_ENGINES": ["-1", "100001", "all"],
+    "FLOTILLA_HTTP_METRICS_OPEN": ["yes", "2"],
     "FLOTILLA_HTTP_PUSH": ["yes", "2"],
     "FLOTILLA_ALIVE_SECRET": ["https://hc.example/abc", "Alive"],
     "FLOTILLA_ALIVE_S": ["0", "nan", "often"],
