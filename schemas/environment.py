@@ -594,6 +594,13 @@ REQUIRE_DOCKER: Final = Variable(
     meaning="With `1`, tests fail without a Docker engine instead of being skipped.",
     without="skipped",
 )
+REQUIRE_BROWSER: Final = Variable(
+    name="FLOTILLA_REQUIRE_BROWSER",
+    readers=(Reader.SCRIPTS,),
+    kind=variable.text("`1` or nothing"),
+    meaning="With `1`, tests fail without Chromium and `make check` without the dashboard's Node, instead of leaving them out.",
+    without="left out",
+)
 REQUIRE_PROMTOOL: Final = Variable(
     name="FLOTILLA_REQUIRE_PROMTOOL",
     readers=(Reader.SCRIPTS,),
