@@ -48,7 +48,7 @@ READ_IN = {
     Reader.ACCEPTANCE: {"test-engine-integration.py"},
     Reader.COMPOSE: {"deploy/compose.yaml"},
     Reader.BUILD: {"deploy/build-base.sh", "deploy/build-engine.sh", "scripts/compose"},
-    Reader.SCRIPTS: {"scripts/test", "scripts/docker-engine", "scripts/promtool"},
+    Reader.SCRIPTS: {"scripts/test", "scripts/docker-engine", "scripts/promtool", "scripts/dashboard"},
 }
 TABLE = "schemas/environment.py"
 # What these name they give to others, pass on, or tell people of.
