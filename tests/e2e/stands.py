@@ -42,11 +42,13 @@ from flotilla.schemas.alerting import (
 from flotilla.schemas.config import EngineConfig
 from flotilla.schemas.contract import Actor
 from flotilla.schemas.engine import EngineList, EngineView, FleetStatus, SessionList
-from flotilla.schemas.history import DayStart, DayStarts
+from flotilla.schemas.history import DayStart, DayStarts, EquityHistory, History, ReadHistory
 from flotilla.schemas.ids import InstanceId
+from flotilla.schemas.ledger import AccountRow, LedgerPage, OrderRow, PositionRow, ReadOrders
 from flotilla.schemas.loss_limits import KeptLosses, LossesView, Mark
 from flotilla.schemas.states import DesiredState, FailureReason, RunState
 from flotilla.schemas.telemetry import (
+    Balance,
     EngineEvent,
     EngineMetrics,
     EventKind,
@@ -209,6 +211,73 @@ def alert_of(number: int, about: str, severity: Severity, **changes: Any) -> Ale
     return AlertView(**known)
 
 
+ORDERS: Final = 1_200
+"""On record, over all engines, the newest first."""
+
+
+def ledger_order(number: int, *, is_open: bool = False) -> OrderRow:
+    """Those that are open are of the engine of that number, the others of each in turn."""
+    index = number % 200
+    at = datetime.now(UTC) - timedelta(seconds=40 + 30 * number)
+    return OrderRow(
+        instance_id=name_of(index), session_id=session_of(index), at=at, seq=1, venue="BYBIT", last_at=at, last_seq=2, is_open=is_open,
+        is_continued=False, instrument_id="BTCUSDT.BYBIT", strategy_id="EmaCross-000", client_order_id=f"O-{number}", event="OrderAccepted",
+        status="ACCEPTED" if is_open else ("FILLED", "CANCELED", "REJECTED")[number % 3], side=("BUY", "SELL")[number % 2],
+        order_type="LIMIT", quantity="0.250", filled_qty="0.000" if is_open else "0.250", time_in_force="GTC", ts_event=1, price="64250.10",
+        reason="insufficient margin" if number % 3 == 2 and not is_open else None,
+    )  # fmt: skip
+
+
+def orders_of(asked: ReadOrders) -> LedgerPage[OrderRow]:
+    """A page; the cursor is the number of the first row after it."""
+    if asked.is_open:
+        return LedgerPage(rows=tuple(ledger_order(number, is_open=True) for number in (0, 4, 6)))
+    rows = [
+        one
+        for one in map(ledger_order, range(ORDERS))
+        if (not asked.instance_ids or one.instance_id in asked.instance_ids)
+        and (not asked.sides or one.side in asked.sides)
+    ]
+    first = int(asked.cursor or 0)
+    after = first + asked.limit
+    return LedgerPage(rows=tuple(rows[first:after]), next=str(after) if after < len(rows) else None)
+
+
+def positions_of(_: object) -> LedgerPage[PositionRow]:
+    at = datetime.now(UTC) - timedelta(minutes=9)
+    row = PositionRow(
+        instance_id=name_of(4), session_id=session_of(4), at=at, seq=1, venue="BYBIT", last_at=at, last_seq=2, is_open=True,
+        is_continued=False, instrument_id="BTCUSDT.BYBIT", strategy_id="EmaCross-000", position_id="P-1", event="PositionOpened",
+        side="LONG", quantity="0.250", signed_qty="0.25", avg_px_open="64250.1", currency="USDT", realized_pnl="-12.40 USDT",
+        ts_event=1, ts_opened=1, ts_closed=0,
+    )  # fmt: skip
+    return LedgerPage(rows=(row,))
+
+
+def accounts_of(_: object) -> LedgerPage[AccountRow]:
+    row = AccountRow(
+        instance_id=name_of(4), session_id=session_of(4), at=datetime.now(UTC), seq=1, venue="BYBIT", account_id="BYBIT-001",
+        account_type="MARGIN", balances=(Balance(currency="USDT", total="22452.00", free="20000.00", locked="2452.00"),), ts_event=1,
+        is_latest=True,
+    )  # fmt: skip
+    return LedgerPage(rows=(row,))
+
+
+def history_of(asked: ReadHistory) -> History:
+    """An hour of minutes that end now, with a gap in their middle and 5 per cent below the highest at the end."""
+    until = datetime.now(UTC).replace(microsecond=0)
+    at = tuple(until - timedelta(minutes=60 - number) for number in range(60))
+    known = [None if number == 30 else Decimal(20_000 + min(number, 50) * 10) for number in range(60)]
+    values = tuple(value * 95 / 100 if value and number > 55 else value for number, value in enumerate(known))
+    return History(
+        instance_id=asked.instance_id, since=asked.since or at[0], until=until, width_s=60.0, step_s=5.0, at=at, samples=(12,) * 60,
+        equity=EquityHistory(
+            currency=tuple("USD" if value else None for value in values), first=values, min=values, max=values, last=values,
+            unknown=((),) * 60,
+        ),
+    )  # fmt: skip
+
+
 class Notifier:
     """Alerts, mutes, rules and channels in memory; what becomes of an alert is told to the fleet."""
 
@@ -368,6 +437,10 @@ class Stand:
         views = tuple(view_of(index) for index in range(self.engines))
         self.orchestrator.answers |= {
             **self.notifier.answers(),
+            "fleet.ledger.orders": orders_of,
+            "fleet.ledger.positions": positions_of,
+            "fleet.ledger.accounts": accounts_of,
+            "fleet.history.read": history_of,
             "fleet.history.days": lambda _: days_of(self.engines),
             "fleet.engine.list": EngineList(engines=views, total_count=len(views)),
             "fleet.engine.status": lambda asked: FleetStatus(engine=self._view(asked.instance_id), active=()),

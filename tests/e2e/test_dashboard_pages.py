@@ -8,6 +8,7 @@ from playwright.sync_api import BrowserContext, Locator, Page, expect
 
 from flotilla.schemas.access import Role
 from flotilla.schemas.alerting import AckAlert, MuteAlerts, RemoveChannel, SetChannel, SetRule
+from flotilla.schemas.ledger import ReadOrders
 from flotilla.schemas.telemetry import Severity
 from tests.e2e.browsers import DESKTOP, PHONE, Look
 from tests.e2e.stands import Stand, name_of, standing
@@ -151,7 +152,72 @@ def test_who_may_only_look_sets_and_acknowledges_nothing(look: Look, stand: Stan
     expect(page.get_by_role("combobox", name=re.compile("^Mute"))).to_have_count(0)
 
 
-PLACES = ("alerts", "alerts?tab=rules", "alerts?tab=channels")
+def test_the_ledger_is_read_page_by_page_and_has_few_rows_in_the_page(look: Look, stand: Stand) -> None:
+    page = opened(look, stand, "ledger")
+    table = page.get_by_role("table", name="Orders")
+    expect(table).to_have_attribute("aria-rowcount", "501")
+    assert table.locator("tbody tr").count() < 80
+    expect(table.locator("tbody tr").nth(1)).to_contain_text(
+        re.compile(r"BTCUSDT\.BYBIT.*0\.250.*64,250\.10")
+    )
+    expect(table).to_contain_text("rejected: insufficient margin")
+    page.get_by_role("region", name="Orders, all").evaluate("one => one.scrollTop = one.scrollHeight")
+    expect(table).to_have_attribute("aria-rowcount", "1001")
+    page.get_by_role("button", name="Older").click()
+    expect(page.get_by_role("status").last).to_have_text("1200 rows, that is all, newest first")
+
+
+def test_what_the_ledger_is_filtered_by_stands_in_the_address_and_in_the_file(
+    look: Look, stand: Stand
+) -> None:
+    page = opened(look, stand, f"ledger?engine={name_of(6)}")
+    table = page.get_by_role("table", name="Orders")
+    expect(table).to_have_attribute("aria-rowcount", "7")
+    stand.orchestrator.requests.clear()
+    page.get_by_role("combobox", name="Side").select_option("SELL")
+    expect(page.get_by_text("No orders fit the filters.")).to_be_visible()
+    page.get_by_label("Since, UTC").fill("2026-01-31T08:30")
+    page.get_by_label("Since, UTC").blur()
+    expect(page).to_have_url(re.compile("side=SELL.*since=2026-01-31T08%3A30"))
+    href = page.get_by_role("link", name="CSV of these").get_attribute("href")
+    assert href is not None
+    wanted = f"engine={name_of(6)}&since=2026-01-31T08%3A30%3A00Z&side=SELL&format=csv"
+    assert href == f"/api/v1/ledger/orders/export?{wanted}"
+    with page.expect_download() as download:
+        page.get_by_role("link", name="CSV of these").click()
+    assert download.value.path().read_text().startswith("instance_id,session_id,at,")
+    (last,) = {one.since for one in asked(stand, ReadOrders)[-1:]}
+    assert last is not None
+    assert last.isoformat() == "2026-01-31T08:30:00+00:00"
+    page.get_by_role("button", name="Clear").click()
+    page.get_by_role("button", name="Positions").click()
+    expect(page.get_by_role("table", name="Positions")).to_contain_text(
+        re.compile("▲ long.*\u221212\\.40 USDT.*open")
+    )
+    page.get_by_role("button", name="Accounts").click()
+    expect(page.get_by_role("table", name="Accounts")).to_contain_text("22,452.00 USDT")
+
+
+def test_an_engine_shows_what_is_open_and_how_its_equity_went(look: Look, stand: Stand) -> None:
+    page = opened(look, stand, f"engine/{name_of(4)}")
+    line = page.get_by_role(
+        "img",
+        name=re.compile("^Equity in USD, 59 values, the last 19,475.00, the deepest drawdown \u22125.0 %$"),
+    )
+    expect(line.locator("canvas")).to_have_count(2)
+    stand.orchestrator.requests.clear()
+    page.get_by_role("button", name="Session", exact=True).click()
+    expect(page).to_have_url(re.compile("equity=session"))
+    page.get_by_text("As a table").click()
+    expect(page.get_by_role("region", name="Equity as a table")).to_contain_text("\u22125.0 %")
+    expect(page.get_by_role("region", name="Open orders", exact=True)).to_contain_text(
+        re.compile(r"▲ buy\s*0\.250\s*BTCUSDT\.BYBIT\s*\d+ (s|min)\s*limit 64,250\.10")
+    )
+    expect(page.get_by_role("region", name="Open positions", exact=True)).to_contain_text("\u221212.40 USDT")
+    expect(page.get_by_role("region", name="Accounts", exact=True)).to_contain_text("free 20,000.00")
+
+
+PLACES = (f"engine/{name_of(4)}", "ledger", "alerts", "alerts?tab=rules", "alerts?tab=channels")
 
 
 @pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
@@ -163,7 +229,7 @@ def test_axe_finds_nothing_and_no_page_scrolls_sideways(
     for place in PLACES:
         page.goto(f"{stand.address}/#/{place}")
         expect(page.locator("main h1")).to_be_visible()
-        expect(page.locator("main [data-alert], main table").first).to_be_visible()
+        expect(page.locator("main :is([data-alert], table, [role=tabpanel]):visible").first).to_be_visible()
         found += [f"{place}: {one}" for one in look.violations()]
         assert page.locator("main").evaluate("one => one.scrollWidth <= one.clientWidth"), place
     assert found == [], "\n".join(found)

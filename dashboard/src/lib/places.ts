@@ -7,7 +7,7 @@ import { may, seesAll } from "./session.svelte";
 
 type Place = (typeof PAGES)[number];
 
-export const NAMES: Record<Place, string> = { fleet: "Fleet", backtests: "Backtests", hosts: "Hosts", alerts: "Alerts", audit: "Audit" };
+export const NAMES: Record<Place, string> = { fleet: "Fleet", ledger: "Ledger", backtests: "Backtests", hosts: "Hosts", alerts: "Alerts", audit: "Audit" };
 
 export function places(): Place[] {
   return PAGES.filter((page) => (page === "audit" ? may("admin") : page === "alerts" ? seesAll() : true));
