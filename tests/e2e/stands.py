@@ -5,6 +5,7 @@ It runs in a thread of its own, since who drives a browser waits for it.
 
 import asyncio
 import threading
+import time
 from collections.abc import Coroutine, Iterator
 from contextlib import AsyncExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
@@ -20,18 +21,44 @@ from flotilla.bus.credentials import FleetKeys
 from flotilla.bus.tokens import add_code
 from flotilla.schemas import contract
 from flotilla.schemas.access import Role
+from flotilla.schemas.alert_rules import RULES, AlertAbout
+from flotilla.schemas.alerting import (
+    AlertChange,
+    AlertChangeKind,
+    AlertList,
+    AlertState,
+    AlertView,
+    Channel,
+    ChannelList,
+    ChannelTested,
+    ChannelView,
+    Mute,
+    MuteAlerts,
+    MuteList,
+    RuleList,
+    RuleSetting,
+    SetRule,
+)
 from flotilla.schemas.config import EngineConfig
 from flotilla.schemas.contract import Actor
 from flotilla.schemas.engine import EngineList, EngineView, FleetStatus, SessionList
+from flotilla.schemas.history import DayStart, DayStarts, EquityHistory, History, ReadHistory
 from flotilla.schemas.ids import InstanceId
+from flotilla.schemas.ledger import AccountRow, LedgerPage, OrderRow, PositionRow, ReadOrders
+from flotilla.schemas.loss_limits import KeptLosses, LossesView, Mark
 from flotilla.schemas.states import DesiredState, FailureReason, RunState
 from flotilla.schemas.telemetry import (
+    Balance,
+    EngineEvent,
     EngineMetrics,
+    EventKind,
     FeedProgress,
+    Fill,
     Heartbeat,
     HostHeartbeat,
     MarkedEquity,
     Resources,
+    Severity,
 )
 from flotilla.services.gateway.service import serve
 from flotilla.services.gateway.settings import GatewaySettings
@@ -104,6 +131,14 @@ def view_of(index: int, state: RunState | None = None, **changes: Any) -> Engine
     return EngineView(**known)
 
 
+def losses_of(index: int) -> LossesView:
+    """Somewhat below the highest equity: by 1, 2 and 3 per cent."""
+    at = datetime.now(UTC)
+    highest = Decimal(20_000 + index * 613)
+    last = highest * (99 - index) / 100
+    return LossesView(kept=KeptLosses(currency="USD", peak=Mark(highest, at)), last=Mark(last, at))
+
+
 def beat_of(index: int, number: int, state: RunState) -> Heartbeat:
     return Heartbeat(
         instance_id=name_of(index),
@@ -114,6 +149,7 @@ def beat_of(index: int, number: int, state: RunState) -> Heartbeat:
         state=state,
         problems=(IMPAIRED,) if state is RunState.IMPAIRED else (),
         lease_s=22.0,
+        losses=losses_of(index) if index < LIVE else None,
         resources=Resources(
             cpu_fraction=0.02 + (index * 7 + number) % 30 / 100,
             memory_bytes=(300 + index) << 20,
@@ -143,6 +179,182 @@ def metrics_of(index: int, number: int) -> EngineMetrics:
         strategies={f"{_STRATEGIES[index % 6].title().replace('-', '')}-000": "RUNNING"},
         feeds=(FeedProgress(venue="BYBIT", events=number, age_s=48.0 if state_of(index) is RunState.IMPAIRED else 0.4),),
     )  # fmt: skip
+
+
+def days_of(engines: int) -> DayStarts:
+    """All but the last of them were known this morning."""
+    began = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    days = {}
+    for index in range(engines - 1):
+        currency = "USD" if index < LIVE else CURRENCIES[index % len(CURRENCIES)]
+        amount = Decimal(3) if currency == "BTC" else Decimal(20_000 + index * 613 - 500)
+        days[name_of(index)] = DayStart(amount=amount, currency=currency, at=began)
+    return DayStarts(since=began, days=days)
+
+
+def alert_of(number: int, about: str, severity: Severity, **changes: Any) -> AlertView:
+    """One that has been open for some minutes."""
+    at = datetime.now(UTC) - timedelta(minutes=3 + number)
+    known: dict[str, Any] = {
+        "alert_id": f"{number:024x}",
+        "rule": "engine_impaired",
+        "about_kind": AlertAbout.ENGINE,
+        "about": about,
+        "severity": severity,
+        "text": IMPAIRED,
+        "state": AlertState.OPEN,
+        "opened_at": at,
+        "changed_at": at,
+        "labels": {"desk": "fx"},
+        **changes,
+    }
+    return AlertView(**known)
+
+
+ORDERS: Final = 1_200
+"""On record, over all engines, the newest first."""
+
+
+def ledger_order(number: int, *, is_open: bool = False) -> OrderRow:
+    """Those that are open are of the engine of that number, the others of each in turn."""
+    index = number % 200
+    at = datetime.now(UTC) - timedelta(seconds=40 + 30 * number)
+    return OrderRow(
+        instance_id=name_of(index), session_id=session_of(index), at=at, seq=1, venue="BYBIT", last_at=at, last_seq=2, is_open=is_open,
+        is_continued=False, instrument_id="BTCUSDT.BYBIT", strategy_id="EmaCross-000", client_order_id=f"O-{number}", event="OrderAccepted",
+        status="ACCEPTED" if is_open else ("FILLED", "CANCELED", "REJECTED")[number % 3], side=("BUY", "SELL")[number % 2],
+        order_type="LIMIT", quantity="0.250", filled_qty="0.000" if is_open else "0.250", time_in_force="GTC", ts_event=1, price="64250.10",
+        reason="insufficient margin" if number % 3 == 2 and not is_open else None,
+    )  # fmt: skip
+
+
+def orders_of(asked: ReadOrders) -> LedgerPage[OrderRow]:
+    """A page; the cursor is the number of the first row after it."""
+    if asked.is_open:
+        return LedgerPage(rows=tuple(ledger_order(number, is_open=True) for number in (0, 4, 6)))
+    rows = [
+        one
+        for one in map(ledger_order, range(ORDERS))
+        if (not asked.instance_ids or one.instance_id in asked.instance_ids)
+        and (not asked.sides or one.side in asked.sides)
+    ]
+    first = int(asked.cursor or 0)
+    after = first + asked.limit
+    return LedgerPage(rows=tuple(rows[first:after]), next=str(after) if after < len(rows) else None)
+
+
+def positions_of(_: object) -> LedgerPage[PositionRow]:
+    at = datetime.now(UTC) - timedelta(minutes=9)
+    row = PositionRow(
+        instance_id=name_of(4), session_id=session_of(4), at=at, seq=1, venue="BYBIT", last_at=at, last_seq=2, is_open=True,
+        is_continued=False, instrument_id="BTCUSDT.BYBIT", strategy_id="EmaCross-000", position_id="P-1", event="PositionOpened",
+        side="LONG", quantity="0.250", signed_qty="0.25", avg_px_open="64250.1", currency="USDT", realized_pnl="-12.40 USDT",
+        ts_event=1, ts_opened=1, ts_closed=0,
+    )  # fmt: skip
+    return LedgerPage(rows=(row,))
+
+
+def accounts_of(_: object) -> LedgerPage[AccountRow]:
+    row = AccountRow(
+        instance_id=name_of(4), session_id=session_of(4), at=datetime.now(UTC), seq=1, venue="BYBIT", account_id="BYBIT-001",
+        account_type="MARGIN", balances=(Balance(currency="USDT", total="22452.00", free="20000.00", locked="2452.00"),), ts_event=1,
+        is_latest=True,
+    )  # fmt: skip
+    return LedgerPage(rows=(row,))
+
+
+def history_of(asked: ReadHistory) -> History:
+    """An hour of minutes that end now, with a gap in their middle and 5 per cent below the highest at the end."""
+    until = datetime.now(UTC).replace(microsecond=0)
+    at = tuple(until - timedelta(minutes=60 - number) for number in range(60))
+    known = [None if number == 30 else Decimal(20_000 + min(number, 50) * 10) for number in range(60)]
+    values = tuple(value * 95 / 100 if value and number > 55 else value for number, value in enumerate(known))
+    return History(
+        instance_id=asked.instance_id, since=asked.since or at[0], until=until, width_s=60.0, step_s=5.0, at=at, samples=(12,) * 60,
+        equity=EquityHistory(
+            currency=tuple("USD" if value else None for value in values), first=values, min=values, max=values, last=values,
+            unknown=((),) * 60,
+        ),
+    )  # fmt: skip
+
+
+class Notifier:
+    """Alerts, mutes, rules and channels in memory; what becomes of an alert is told to the fleet."""
+
+    def __init__(self, bus: Bus) -> None:
+        self.bus = bus
+        over = {"state": AlertState.RESOLVED, "resolved_at": datetime.now(UTC)}
+        alerts = (
+            alert_of(1, name_of(1), Severity.CRITICAL),
+            alert_of(2, "ldn-1", Severity.WARNING, rule="host_lost", about_kind=AlertAbout.HOST, text="silent for 21 s"),
+            alert_of(3, name_of(46), Severity.WARNING, acknowledged_by="anna", note="asked the venue", times=3),
+            alert_of(4, name_of(5), Severity.WARNING, text="it was stale for 3 min", **over),
+        )  # fmt: skip
+        self.alerts = {one.alert_id: one for one in alerts}
+        self.mutes: tuple[Mute, ...] = ()
+        self.settings: tuple[RuleSetting, ...] = ()
+        self.channels = {"desk": ChannelView(channel=Channel(name="desk", secret="desk_mail"))}
+
+    def answers(self) -> dict[str, Any]:
+        return {
+            "fleet.alert.list": lambda asked: AlertList(
+                alerts=tuple(
+                    one for one in self.alerts.values() if asked.is_all or one.state == AlertState.OPEN
+                ),
+                mutes=self.mutes,
+            ),
+            "fleet.alert.ack": self._ack,
+            "fleet.alert.mute": self._mute,
+            "fleet.alert.rules": lambda _: self._rules(),
+            "fleet.alert.set_rule": self._set_rule,
+            "fleet.alert.channels": lambda _: self._list(),
+            "fleet.alert.set_channel": self._set_channel,
+            "fleet.alert.remove_channel": self._remove_channel,
+            "fleet.alert.test_channel": lambda asked: ChannelTested(
+                name=asked.name,
+                is_sent=asked.name == "desk",
+                problem="" if asked.name == "desk" else "no secret of that name",
+                elapsed_ms=312.0,
+            ),
+        }
+
+    async def _ack(self, asked: Any) -> AlertView:
+        now = datetime.now(UTC)
+        changes = {"acknowledged_by": "trader", "acknowledged_at": now, "note": asked.note, "changed_at": now}
+        alert = msgspec.structs.replace(self.alerts[asked.alert_id], **changes)
+        self.alerts[asked.alert_id] = alert
+        change = AlertChange(change=AlertChangeKind.ACKNOWLEDGED, at=now, alert=alert)
+        await self.bus.publish(contract.ALERT_CHANGE, change)
+        return alert
+
+    def _mute(self, asked: MuteAlerts) -> MuteList:
+        until = datetime.now(UTC) + timedelta(seconds=asked.for_s)
+        self.mutes = () if not asked.for_s else (
+            Mute(mute_id="c" * 24, until=until, by="admin", rule=asked.rule, about=asked.about),
+        )  # fmt: skip
+        return MuteList(mutes=self.mutes)
+
+    def _rules(self) -> RuleList:
+        return RuleList(rules=tuple(RULES.values()), settings=self.settings)
+
+    def _set_rule(self, asked: SetRule) -> RuleList:
+        setting = RuleSetting(
+            rule=asked.rule, is_on=asked.is_on, severity=asked.severity, threshold=asked.threshold
+        )
+        self.settings = () if asked.is_reset else (setting,)
+        return self._rules()
+
+    def _list(self) -> ChannelList:
+        return ChannelList(channels=tuple(self.channels.values()))
+
+    def _set_channel(self, asked: Any) -> ChannelList:
+        channel = Channel(name=asked.name, secret=asked.secret, severity=asked.severity)
+        self.channels[asked.name] = ChannelView(channel=channel)
+        return self._list()
+
+    def _remove_channel(self, asked: Any) -> ChannelList:
+        self.channels.pop(asked.name)
+        return self._list()
 
 
 class Stand:
@@ -199,6 +411,19 @@ class Stand:
         self._states[index] = state
         self.run(self.orchestrator.publish(view_of(index, state, **changes)))
 
+    def fill(self, index: int, number: int, side: str = "BUY") -> None:
+        """Lets an engine tell of an execution."""
+        data = Fill(
+            trade_id=f"T-{number}", client_order_id=f"O-{number}", instrument_id="BTCUSDT.BYBIT", strategy_id="EmaCross-000", side=side,
+            last_qty="0.25", last_px="64250.10", currency="USDT", commission="0.40 USDT", liquidity_side="TAKER", ts_event=number,
+        )  # fmt: skip
+        event = EngineEvent(
+            instance_id=name_of(index), session_id=session_of(index), generation=1 + index % 5, seq=number, at_ns=time.time_ns(),
+            kind=EventKind.FILL, data=data,
+        )  # fmt: skip
+        bus = self._sidecars[index]
+        self.run(bus.publish(contract.FILL, event, instance_id=name_of(index)))
+
     def view(self, index: int) -> EngineView:
         """The engine as it is on record."""
         return view_of(index, self._states[index])
@@ -206,9 +431,17 @@ class Stand:
     async def _start(self) -> None:
         bus = await self._connect(self._nats.settings(Actor.ORCHESTRATOR))
         await gateways.ensure_streams(bus)
-        self.orchestrator = gateways.Orchestrator(bus)
+        notifier = await self._connect(self._nats.settings(Actor.NOTIFIER))
+        self.notifier = Notifier(notifier)
+        self.orchestrator = gateways.Orchestrator(bus, notifier)
         views = tuple(view_of(index) for index in range(self.engines))
         self.orchestrator.answers |= {
+            **self.notifier.answers(),
+            "fleet.ledger.orders": orders_of,
+            "fleet.ledger.positions": positions_of,
+            "fleet.ledger.accounts": accounts_of,
+            "fleet.history.read": history_of,
+            "fleet.history.days": lambda _: days_of(self.engines),
             "fleet.engine.list": EngineList(engines=views, total_count=len(views)),
             "fleet.engine.status": lambda asked: FleetStatus(engine=self._view(asked.instance_id), active=()),
             "fleet.engine.sessions": lambda asked: SessionList(sessions=(self._session(asked.instance_id),)),

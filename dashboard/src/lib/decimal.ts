@@ -40,6 +40,11 @@ export function sum(values: string[]): string {
   return sign + written(units, digits).replaceAll(",", "");
 }
 
+/** `a` less `b`, with the digits of the longer. */
+export function less(a: string, b: string): string {
+  return sum([a, b.startsWith("-") ? b.slice(1) : `-${b}`]);
+}
+
 export function signOf(text: string): -1 | 0 | 1 {
   const { units } = parse(text);
   return units > 0n ? 1 : units < 0n ? -1 : 0;
@@ -52,6 +57,13 @@ export function amount(text: string, currency = "", isSigned = false): string {
   const units = scaled(parsed, wanted);
   const sign = units < 0n ? "−" : isSigned && units > 0n ? "+" : "";
   return sign + written(units, wanted);
+}
+
+/** As it was printed, with all of its digits, in groups of three; what is no plain number stays as it is. */
+export function printed(text: string): string {
+  if (!/^[+-]?\d+(\.\d+)?$/.test(text)) return text;
+  const { units, digits } = parse(text);
+  return (units < 0n ? "−" : "") + written(units, digits);
 }
 
 /** Sums by currency, the largest currency names first by the alphabet. */

@@ -3,12 +3,13 @@
 import { SvelteMap } from "svelte/reactivity";
 import { clock } from "./clock.svelte";
 import type { Schemas } from "./api";
-import type { BacktestRow, EngineRow, HostRow, ServiceRow } from "./rows";
+import type { AccountLine, AlertView, BacktestRow, EngineRow, HostRow, OrderLine, PositionLine, ServiceRow } from "./rows";
 import { health } from "./words";
 
 export type Change = Schemas["FleetChange"];
 export type Snapshot = Schemas["FleetSnapshot"];
 export interface Happening {
+  key: number;
   at: number;
   id: string;
   word: string;
@@ -17,21 +18,26 @@ export interface Happening {
   why: string;
 }
 
-const TOPICS = ["engines", "hosts", "services", "backtests"] as const;
+const TOPICS = ["engines", "orders", "positions", "accounts", "alerts", "hosts", "services", "backtests"] as const;
 type Topic = (typeof TOPICS)[number];
-type AnyRow = EngineRow | HostRow | ServiceRow | BacktestRow;
+type AnyRow = EngineRow | OrderLine | PositionLine | AccountLine | AlertView | HostRow | ServiceRow | BacktestRow;
 
 export const fleet = {
   engines: new SvelteMap<string, EngineRow>(),
+  orders: new SvelteMap<string, OrderLine>(),
+  positions: new SvelteMap<string, PositionLine>(),
+  accounts: new SvelteMap<string, AccountLine>(),
+  alerts: new SvelteMap<string, AlertView>(),
   hosts: new SvelteMap<string, HostRow>(),
   services: new SvelteMap<string, ServiceRow>(),
   backtests: new SvelteMap<string, BacktestRow>(),
 };
 export const known = $state({ isHere: false, isComplete: false });
 
-/** Changes of state since the page was opened, the newest first. */
+/** Changes of state, and fills, since the page was opened, the newest first. */
 export const happenings = $state<Happening[]>([]);
 const MOST_HAPPENINGS = 200;
+let noted = 0;
 
 /** Equity since the page was opened, for lines; no part of what is reactive. */
 export const equity = new Map<string, [number[], number[]]>();
@@ -53,7 +59,11 @@ function put(topic: Topic, id: string, fields: Record<string, unknown>): void {
 function happened(row: EngineRow, before: string): void {
   const now = health(row, clock.now);
   if (now.word === before) return;
-  happenings.unshift({ at: clock.now, id: row.instance_id, word: now.word, mark: now.mark, tone: now.tone, why: now.why });
+  note({ at: clock.now, id: row.instance_id, word: now.word.toLowerCase(), mark: now.mark, tone: now.tone, why: now.why });
+}
+
+export function note(one: Omit<Happening, "key">): void {
+  happenings.unshift({ key: ++noted, ...one });
   if (happenings.length > MOST_HAPPENINGS) happenings.length = MOST_HAPPENINGS;
 }
 

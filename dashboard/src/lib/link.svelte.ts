@@ -4,7 +4,7 @@ import { NAUTILUS, type Schemas } from "./api";
 import { clock, heardAt, now } from "./clock.svelte";
 import { apply, begin, type Change, known, noteEquity, type Snapshot } from "./fleet.svelte";
 import { settle } from "./pending.svelte";
-import { look, seesAll, session } from "./session.svelte";
+import { look, session, topicsSeen } from "./session.svelte";
 
 const SILENCE_MS = 2_500;
 const DRAW_MS = 400;
@@ -26,7 +26,7 @@ let isWanted = false;
 
 function connect(): void {
   clearTimeout(retry);
-  const topics = seesAll() ? "engines,hosts,services,backtests" : "engines";
+  const topics = topicsSeen();
   const after = boot ? `&after=${encodeURIComponent(`${boot}-${number}`)}` : "";
   const scheme = location.protocol === "https:" ? "wss" : "ws";
   const made = new WebSocket(`${scheme}://${location.host}${NAUTILUS}/fleet/ws?topics=${topics}${after}`);

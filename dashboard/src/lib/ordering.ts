@@ -1,5 +1,6 @@
 /** Which engines are shown, in which order, in which groups. Made at most once a second: rows that jump are not read. */
 
+import { drawdownOf, type Today, todayOf, todaysOf } from "./day";
 import { totals } from "./decimal";
 import type { Test } from "./filter";
 import { type EngineRow, type Mode, MODES } from "./rows";
@@ -14,7 +15,7 @@ export interface Group {
   mode: Mode;
   count: number;
   equity: Equity;
-  realised: [string, string][];
+  today: Today;
   unrealised: [string, string][];
 }
 export type Item = { key: string; row: EngineRow; group?: undefined } | { key: string; group: Group; row?: undefined };
@@ -33,6 +34,8 @@ export const VALUES: Record<string, (row: EngineRow, now: number) => Value> = {
   feed: (row) => at(row.fed_at),
   beat: (row) => at(row.heard_at),
   equity: (row) => (row.equity === null ? null : Number(row.equity)),
+  today: (row) => first(todayOf(row)),
+  drawdown: (row) => drawdownOf(row),
   realised: (row) => first(row.realized_pnl),
   unrealised: (row) => first(row.unrealized_pnl),
   orders: (row) => row.orders_open,
@@ -98,7 +101,7 @@ function groupOf(mode: Mode, rows: EngineRow[]): Group {
     mode,
     count: rows.length,
     equity: equityOf(rows),
-    realised: totals(rows.map((row) => row.realized_pnl)),
+    today: todaysOf(rows),
     unrealised: totals(rows.map((row) => row.unrealized_pnl)),
   };
 }

@@ -32,6 +32,12 @@ export function seesAll(): boolean {
   return may("viewer") && !session.isLimited;
 }
 
+/** What the stream of the fleet tells us. */
+export function topicsSeen(): string {
+  if (session.isLimited) return "engines";
+  return `engines,orders,positions,accounts${may("viewer") ? ",alerts,hosts,services,backtests" : ""}`;
+}
+
 /** With the code in the address, once; else with the cookie that is here. */
 export async function begin(): Promise<void> {
   const code = /^#code=([\w-]+)/.exec(location.hash)?.[1];
