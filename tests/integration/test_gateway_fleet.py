@@ -161,6 +161,26 @@ async def test_what_was_heard_of_another_session_says_nothing_of_the_present_one
         assert row["heard_at"] is None
 
 
+async def test_what_an_engine_says_in_anothers_name_is_not_believed(
+    stage: Stage, sidecar: Bus, nats: NatsServer
+) -> None:
+    other = await connect(engine_login(nats, "e2"))
+    try:
+        async with following(stage) as reader:
+            await reader.until("engines", "e1")
+            await other.publish(contract.HEARTBEAT, beat("e1", problems=("a lie",)), instance_id="e2")
+            await other.publish(contract.ORDER, order(5, name="O-9"), instance_id="e2")
+            await other.flush()
+            await sidecar.publish(contract.HEARTBEAT, beat("e1", notes=("so",)), instance_id="e1")
+            row = await reader.until("engines", "e1", notes=["so"])
+            assert row["problems"] == []
+            await sidecar.publish(contract.ORDER, order(6, name="O-1"), instance_id="e1")
+            await reader.until("orders", "e1/O-1")
+            assert ("orders", "e1/O-9") not in reader.rows
+    finally:
+        await other.close()
+
+
 async def test_a_socket_begins_with_all_and_goes_on_with_what_changes(stage: Stage, sidecar: Bus) -> None:
     await complete(stage)
     async with following(stage) as reader:

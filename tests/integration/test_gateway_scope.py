@@ -296,7 +296,8 @@ async def test_a_stream_tells_of_the_tokens_engines_only(
 
 
 async def _told(sidecar: Bus, instance_id: str, seq: int) -> None:
-    await sidecar.publish(contract.ALERT, alert(seq), instance_id=instance_id)
+    said = msgspec.structs.replace(alert(seq), instance_id=instance_id)
+    await sidecar.publish(contract.ALERT, said, instance_id=instance_id)
     await sidecar.flush()
 
 
@@ -331,7 +332,8 @@ async def test_a_stream_goes_on_to_tell_of_its_engines_when_the_bus_was_away(
                 events = group.create_task(_second_kind(reader))
                 while not events.done():
                     if mine.is_connected:
-                        await mine.publish(contract.ALERT, alert(2), instance_id="mine")
+                        said = msgspec.structs.replace(alert(2), instance_id="mine")
+                        await mine.publish(contract.ALERT, said, instance_id="mine")
                     await asyncio.sleep(0.05)
             assert events.result() == "alert"
     finally:

@@ -53,9 +53,11 @@ class OpenRows:
         self._session.pop(instance_id, None)
 
     def heard(self, event: EngineEvent[Any]) -> None:
-        """Takes an event of a kind that tells of what is open; one of an older session says nothing any more."""
-        self.began(event.instance_id, event.session_id, event.generation)
-        if event.generation < self._generation[event.instance_id]:
+        """Takes an event of a kind that tells of what is open; one of a session that is not its engine's present one says nothing.
+
+        Which that is the orchestrator says, never the event.
+        """
+        if self._session.get(event.instance_id) != event.session_id:
             return
         at = datetime.fromtimestamp(event.at_ns / 1e9, UTC)
         of: dict[str, Any] = {"instance_id": event.instance_id, "session_id": event.session_id, "at": at}

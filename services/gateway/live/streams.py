@@ -279,7 +279,9 @@ class Hub:
 
     def _missed(self, client: Client, delivery: Delivery) -> bytes | None:
         told = self._tail.told(delivery)
-        if told is None or not client.wants(told.kind, _subjects(told.payload, told.ids), self._labels):
+        if told is None or _is_in_anothers_name(told.payload, told.ids):
+            return None
+        if not client.wants(told.kind, _subjects(told.payload, told.ids), self._labels):
             return None
         self.stats.frames += 1
         return frame(told.kind, told.payload, told.place)
@@ -302,6 +304,8 @@ class Hub:
 
     def _deliver(self, told: Told) -> None:
         self._check_disturbance()
+        if _is_in_anothers_name(told.payload, told.ids):
+            return
         self._memory(told.payload)
         if isinstance(told.payload, EngineView):
             self._labels.saw(told.payload)
@@ -321,6 +325,8 @@ class Hub:
     def _telemetry(self, kind: str) -> Callable[[Any, Mapping[str, str]], Awaitable[None]]:
         async def receive(payload: Any, ids: Mapping[str, str]) -> None:
             self._check_disturbance()
+            if _is_in_anothers_name(payload, ids):
+                return
             self._memory(payload)
             if clients := self._wanting(kind, payload, ids):
                 encoded = frame(kind, payload)
@@ -350,6 +356,12 @@ class Hub:
             for client in self._clients:
                 if client.token.labels:
                     client.backlog.fall_behind()
+
+
+def _is_in_anothers_name(payload: Any, ids: Mapping[str, str]) -> bool:
+    """True for what an engine says of another: its credential binds the subject, and not what stands in the message."""
+    speaker = ids.get("instance_id")
+    return speaker is not None and getattr(payload, "instance_id", speaker) != speaker
 
 
 def _subjects(payload: Any, ids: Mapping[str, str]) -> Subjects:

@@ -25,6 +25,7 @@ class Held:
     def __init__(self) -> None:
         self.rows = NumberedRows()
         self.open = OpenRows(self.rows)
+        self.open.began("e1", "s1", 1)
 
     def now(self, topic: Topic) -> dict[str, Any]:
         self.rows.close_batch()
@@ -143,6 +144,7 @@ def test_what_a_session_left_is_there_until_the_next_begins_and_that_of_an_older
     held = Held()
     held.open.heard(order(1))
     held.open.began("e1", "s1", 1)
+    held.open.heard(order(2, "FILLED", session_id="s9", generation=9))
     assert len(held.now(Topic.ORDERS)) == 1
     held.open.began("e1", "s2", 2)
     assert held.now(Topic.ORDERS) == {}
