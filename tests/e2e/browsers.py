@@ -23,6 +23,8 @@ PHONE: Final = (390, 844)
 AXE: Final = ROOT / "dashboard/node_modules/axe-core/axe.min.js"
 PAGE: Final = ROOT / "services/gateway/dashboard/index.html"
 _NEEDED: Final = (Path(CHROMIUM), AXE, PAGE)
+expect.set_options(timeout=20_000)
+"""Three tests at a time on two cores: a page may be slow there. What has a limit is measured by itself."""
 _SIGNED_OUT: Final = "401 (Unauthorized)"
 """What a browser itself says of the question who is signed in, where nobody is."""
 
