@@ -73,7 +73,11 @@ class HostWatch:
                 await self._tell(facts)
 
     async def beat(self) -> None:
-        """Publishes the heartbeat once a second, and all containers now and then and after the bus was away, for ever."""
+        """Publishes the heartbeat once a second, and all containers now and then and after the bus was away, for ever.
+
+        The first says whether there is a Redis: an engine that needs one would be refused by a host that had not looked yet.
+        """
+        self._has_cache = await self._cache.look(())
         loop = asyncio.get_running_loop()
         reconnects, retell_at = self._bus.stats.reconnects, loop.time() + RETELL_S
         while True:

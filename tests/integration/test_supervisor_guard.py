@@ -218,9 +218,12 @@ async def test_an_engine_that_keeps_state_gets_its_own_user_and_needs_redis(
         "FLOTILLA_ENGINE_REDIS_HOST": "redis.example",
         "FLOTILLA_ENGINE_REDIS_PORT": "7000",
     }
+    await orchestrator.flush()
+    before = len(beats)
     supervisor.start()
     await ready(orchestrator)
     await eventually(cache_seen, bool)
+    assert all(beat.has_cache for beat in beats[before:]), "the first one says so already"
     facts = await start(orchestrator, spec)
     output = tmp_path / "state" / "sessions" / spec.session_id / "output.log"
 
