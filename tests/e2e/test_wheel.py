@@ -163,8 +163,14 @@ def test_the_page_in_the_wheel_has_all_that_it_loads(wheel: Path) -> None:
     folder = "flotilla/services/gateway/dashboard"
     page = packed.read(f"{folder}/index.html").decode()
     loaded = re.findall(r'(?:src|href)="/(.+?)"', page)
-    assert len(loaded) == 3, page
-    for path in loaded:
+    assert {path.rpartition(".")[2] for path in loaded} == {"svg", "js", "css"}, page
+    built = ROOT / "services/gateway/dashboard"
+    parts = {str(path.relative_to(built)) for path in built.rglob("*") if path.is_file()}
+    assert parts == {
+        name.removeprefix(f"{folder}/") for name in packed.namelist() if name.startswith(f"{folder}/")
+    }
+    assert set(loaded) <= parts
+    for path in sorted(part for part in parts if not part.endswith(".gz")):
         assert gzip.decompress(packed.read(f"{folder}/{path}.gz")) == packed.read(f"{folder}/{path}")
 
 
