@@ -327,6 +327,14 @@ class Notifier:
         await self.bus.publish(contract.ALERT_CHANGE, change)
         return alert
 
+    async def open_again(self) -> None:
+        """What somebody took on is as it was: nobody has."""
+        for alert in [one for one in self.alerts.values() if one.acknowledged_by]:
+            again = msgspec.structs.replace(alert, acknowledged_by="", acknowledged_at=None, note="")
+            self.alerts[alert.alert_id] = again
+            change = AlertChange(change=AlertChangeKind.OPENED, at=datetime.now(UTC), alert=again)
+            await self.bus.publish(contract.ALERT_CHANGE, change)
+
     def _mute(self, asked: MuteAlerts) -> MuteList:
         until = datetime.now(UTC) + timedelta(seconds=asked.for_s)
         self.mutes = () if not asked.for_s else (

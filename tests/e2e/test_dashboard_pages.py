@@ -224,6 +224,7 @@ PLACES = (f"engine/{name_of(4)}", "ledger", "alerts", "alerts?tab=rules", "alert
 def test_axe_finds_nothing_and_no_page_scrolls_sideways(
     look: Look, stand: Stand, size: tuple[int, int]
 ) -> None:
+    stand.run(stand.notifier.open_again())
     page = opened(look, stand, "fleet", size)
     found = []
     for place in PLACES:
