@@ -445,7 +445,8 @@ async def test_no_answer_without_a_good_token(stage: Stage) -> None:
             path = concrete(route)
             async with asyncio.timeout(5):
                 status = await _bare(stage, route.method, path, headers)
-            assert status == 401, (bad, path)
+            told_all = route.is_open and bad is None  # without names
+            assert status == (200 if told_all else 401), (bad, path)
     assert stage.orchestrator.requests == []
 
 
