@@ -79,7 +79,12 @@ async def test_ticks_go_on_while_the_loop_is_held_up_and_tell_for_how_long(
     await sidecar.until(lambda message: isinstance(message, Tick))
     sidecar.hold_up_until(lambda message: isinstance(message, Tick) and message.loop_age_s > 0.6)
     await sidecar.until(lambda message: isinstance(message, Tick) and message.loop_age_s < 0.5)
-    await sidecar.until(lambda message: isinstance(message, Tick) and message.loop_lag_s > 0.5)
+
+    def tells_the_lag(message: object) -> bool:
+        return isinstance(message, Tick) and message.loop_lag_s > 0.5
+
+    if not any(map(tells_the_lag, sidecar.heard)):  # the tick that told it may have been that one
+        await sidecar.until(tells_the_lag)
 
 
 @pytest.mark.parametrize("order", [Stop(StopPolicy.CANCEL, 1.0), EndNow(1.0)])

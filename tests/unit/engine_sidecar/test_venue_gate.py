@@ -44,6 +44,9 @@ class Cache:
     def positions_open(self, account_id: Any = None) -> list[Any]:
         return self.positions
 
+    def order(self, _: object) -> Any:
+        return SimpleNamespace(ts_init=7)
+
 
 class Venue:
     """What it says next, and what the node believes; a text is a report that fails."""
@@ -53,7 +56,7 @@ class Venue:
         self._says, self._believed = list(says), believed
         self.reconcile_faults: list[str] = []
         self.asked: list[object] = []
-        self.asked_for_fills: list[set[str]] = []
+        self.asked_for_fills: list[dict[str, int]] = []
         self.on_way: dict[tuple[str, str], Decimal] = {}
 
     def forget_faults(self) -> None:
@@ -76,8 +79,8 @@ class Venue:
     def on_their_way(self, _: Any) -> dict[tuple[str, str], Decimal]:
         return self.on_way
 
-    async def fills(self, _: Any, instruments: set[str]) -> list[Any]:
-        self.asked_for_fills.append(instruments)
+    async def fills(self, _: Any, since_ns: dict[str, int]) -> list[Any]:
+        self.asked_for_fills.append(since_ns)
         return []
 
 
@@ -170,7 +173,7 @@ async def test_what_an_order_on_its_way_at_each_look_does_not_explain_is_told_on
     assert await start(made)
     async with under_way(made.watch()):
         await held_by(made)
-    assert venue.asked_for_fills == [{"X.V"}]
+    assert venue.asked_for_fills == [{"X.V": 7}]
     assert said == [
         "V: position of X.V is 3 at the venue, 0 in the engine; V: order O-1 of X.V is filled 3 at the venue, 0 in the engine"
     ]
