@@ -21,7 +21,8 @@ from flotilla.state.errors import ServerError
 _SETTINGS: Final = {
     "aclfile": "users.acl",
     "appendonly": "yes",
-    "appendfsync": "everysec",
+    # With `everysec` Redis answers before it has written, for up to two seconds, while the disk is slow with the second before.
+    "appendfsync": "always",
     "save": "",
     # What engines remember is never thrown away to make room.
     "maxmemory-policy": "noeviction",
