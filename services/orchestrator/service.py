@@ -128,15 +128,7 @@ class Orchestrator:
         self._mailboxes = EngineMailboxes(record, self._fleet, self._actions.perform)
         known = (record, self._fleet, self._sightings, clock)
         self._restarter = Restarter(*known, mailboxes=self._mailboxes, alerts=self._alerts)
-        self._orphans = Orphans(
-            bus,
-            clock,
-            mailboxes=self._mailboxes,
-            actions=self._actions,
-            policy=settings.orphan_policy,
-            grace=timedelta(seconds=settings.orphan_grace_s),
-            said_before=self._take_again,
-        )
+        self._orphans = self._made_orphans(settings)
         self._claims = Claims(self._fleet, clock, mailboxes=self._mailboxes, audit=self._audit)
         self._measures = Measures(outside.measures, clock)
         self._watch = Watch(
@@ -235,6 +227,17 @@ class Orchestrator:
             "history_rows_lost_total": self._measures.rows_lost,
             "record_rows_deleted_total": self._duties.keeping.deleted,
         }
+
+    def _made_orphans(self, settings: OrchestratorSettings) -> Orphans:
+        return Orphans(
+            self._bus,
+            self._clock,
+            mailboxes=self._mailboxes,
+            actions=self._actions,
+            policy=settings.orphan_policy,
+            grace=timedelta(seconds=settings.orphan_grace_s),
+            said_before=self._take_again,
+        )
 
     def _made_duties(self, settings: OrchestratorSettings) -> Duties:
         bus, record, fleet, sightings, clock = (
