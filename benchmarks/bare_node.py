@@ -33,16 +33,19 @@ class Telling(Pinger):
 
     def __init__(self, config: PingerConfig) -> None:
         super().__init__(config)
+        self.is_flattening = False
         self.is_closed = asyncio.Event()
 
     def on_order_filled(self, event: OrderFilled) -> None:
         say("fill", id=event.client_order_id.value)
 
     def on_position_closed(self, event: PositionClosed) -> None:
-        self.is_closed.set()
+        if self.is_flattening:
+            self.is_closed.set()
 
     def flatten(self) -> None:
         """Cancels and closes all."""
+        self.is_flattening = True
         self.cancel_all_orders(self.config.instrument_id)
         self.close_all_positions(self.config.instrument_id)
 

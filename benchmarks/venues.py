@@ -102,13 +102,16 @@ async def bare_node(port: int, orders: int) -> AsyncIterator[BareNode]:
             await process.wait()
 
 
-def engine_on(secret: str, strategy: str, instance_id: str, orders: int) -> EngineConfig:
+def engine_on(
+    secret: str, strategy: str, instance_id: str, orders: int, *, keeps_state: bool | None = None
+) -> EngineConfig:
     """An engine of ours with the same strategy on the exchange of that secret."""
     return EngineConfig(
         engine_type="live",
         trading_mode="paper",
         template="live_engine",
         instance_id=instance_id,
+        use_cache_database=keeps_state,
         venues=(
             VenueChoice(
                 name="BINANCE", adapter="binance", secret=secret, config={"account_type": "USDT_FUTURES"}

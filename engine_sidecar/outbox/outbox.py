@@ -63,7 +63,7 @@ class EventRecord:
         *,
         now: Callable[[], float],
         now_ns: Callable[[], int],
-        wake: Callable[[], None],
+        wake: Callable[[EventKind], None],
     ) -> None:
         self._journal = journal
         self._outbox = outbox
@@ -110,4 +110,4 @@ class EventRecord:
             self._is_full = True
             log.error("events are being dropped", queued=len(self._outbox), seq=entry.seq)
             self.write(EVENTS_DROPPED.alert(f"the queue is full; events from seq {entry.seq} on are lost"))
-        self._wake()
+        self._wake(entry.kind)

@@ -15,12 +15,16 @@ from flotilla.engine_sidecar.outbox.outbox import Outbox
 from flotilla.schemas.contract import ENGINE_EVENT_FEEDS, LOG, Feed
 from flotilla.schemas.fault import FaultError
 from flotilla.schemas.session import SessionSpec
-from flotilla.schemas.telemetry import LogLines
+from flotilla.schemas.telemetry import EventKind, LogLines
 
 log = get_logger(__name__)
 
 WINDOW: Final = 64
 """Events in flight at once."""
+REST_S: Final = 0.006
+"""How long events of orders and accounts wait for others. Whoever hears of an order works at once, on a small machine where the order is still
+on its way: all of it together took 3 ms from each order and 6 ms from the slowest fills on two cores."""
+_MAY_REST: Final = (EventKind.ORDER, EventKind.ACCOUNT)
 BATCH_CHARACTERS: Final = 32 << 10
 BATCH_S: Final = 0.25
 _FEEDS: Final[Mapping[str, Feed[Any]]] = {feed.subject.rsplit(".", 1)[1]: feed for feed in ENGINE_EVENT_FEEDS}
@@ -37,9 +41,18 @@ class EventPublisher:
         self._spec = spec
         self._outbox = outbox
         self._wake = asyncio.Event()
+        self._is_resting = False
 
-    def wake(self) -> None:
-        """There is something new in the outbox."""
+    def wake(self, kind: EventKind) -> None:
+        """There is a new event of this kind in the outbox."""
+        if kind not in _MAY_REST:
+            self._wake.set()
+        elif not self._is_resting:
+            self._is_resting = True
+            asyncio.get_running_loop().call_later(REST_S, self._rested)
+
+    def _rested(self) -> None:
+        self._is_resting = False
         self._wake.set()
 
     async def run(self, bus: Bus) -> None:

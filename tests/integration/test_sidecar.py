@@ -83,7 +83,10 @@ async def test_a_heartbeat_comes_every_second_with_what_the_session_uses(
     assert is_alive(pid)
     assert last.resources is not None
     assert last.resources.memory_bytes > 5 << 20
-    assert 0 < last.resources.cpu_fraction < 2
+    used = [beat.resources.cpu_fraction for beat in heard.heartbeats if beat.resources]
+    assert (
+        0 < max(used) < 2
+    )  # the kernel counts in hundredths of a second: of an idle second it may have none
     assert last.resources.pids >= 5
     assert (last.tick_age_s or 0) < 1
     assert time.clock_gettime(time.CLOCK_BOOTTIME) - int(sidecar.heartbeat_file.read_text()) < 3

@@ -44,10 +44,10 @@ class Publishing:
         self.publisher = EventPublisher(spec(), self.outbox)
         self.bus = SlowBus()
 
-    def add(self, *numbers: int) -> None:
+    def add(self, *numbers: int, kind: EventKind = EventKind.FILL) -> None:
         for number in numbers:
-            self.outbox.add(Entry(number, EventKind.FILL, str(number).encode()))
-        self.publisher.wake()
+            self.outbox.add(Entry(number, kind, str(number).encode()))
+        self.publisher.wake(kind)
 
     async def until_got(self, *names: str) -> None:
         async with asyncio.timeout(5):
@@ -107,3 +107,18 @@ async def test_nothing_new_goes_out_before_the_first_that_failed_is_stored(publi
     publishing.bus.acknowledge("2", "3")
     await publishing.settled()
     assert (publishing.outbox.published, len(publishing.outbox)) == (3, 0)
+
+
+@pytest.mark.parametrize("kind", [EventKind.ORDER, EventKind.ACCOUNT])
+async def test_an_event_that_may_rest_leaves_before_the_next_that_may_not_and_soon_by_itself(
+    publishing: Publishing, kind: EventKind
+) -> None:
+    publishing.add(1, kind=kind)
+    await publishing.settled()
+    assert publishing.bus.got == []
+    publishing.add(2)
+    await publishing.settled()
+    assert publishing.bus.got == ["1", "2"]
+    publishing.add(3, kind=kind)
+    publishing.add(4, kind=kind)
+    await publishing.until_got("1", "2", "3", "4")
