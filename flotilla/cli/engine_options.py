@@ -7,6 +7,7 @@ import click
 import msgspec
 
 from flotilla.cli import limit_options
+from flotilla.cli.completing import strategy_names
 from flotilla.cli.options import labels as label_option
 from flotilla.schemas.config import EngineConfig
 from flotilla.schemas.decoding import convert, decode
@@ -21,7 +22,11 @@ _VENUE: Final = "NAME=ADAPTER[,KEY=VALUE…]"
 _OPTIONS: Final = (
     click.option("--template", help="Engine template.  [default: that of the type and mode]"),
     click.option("--param", multiple=True, metavar="KEY=VALUE", help="A parameter of the engine template."),
-    click.option("--strategy", help="Strategy template; without it, those that the engine template names."),
+    click.option(
+        "--strategy",
+        shell_complete=strategy_names,
+        help="Strategy template; without it, those that the engine template names.",
+    ),
     click.option(
         "--set", "settings", multiple=True, metavar="KEY=VALUE", help="A parameter of the strategy."
     ),

@@ -66,7 +66,7 @@ ENGINE = LazyGroup(
     help="Start, stop and look at engines.",
     entries={
         "start": Entry("flotilla.cli.commands.start:start", "Start an engine."),
-        "stop": Entry("flotilla.cli.commands.stop:stop", "Stop an engine."),
+        "stop": Entry("flotilla.cli.commands.stop:stop", "Stop engines."),
         "restart": Entry("flotilla.cli.commands.stop:restart", "Stop an engine and start it again."),
         "halt": Entry("flotilla.cli.commands.brakes:halt", "Let no order pass until it is resumed."),
         "reduce": Entry("flotilla.cli.commands.brakes:reduce", "Let only orders pass that reduce."),
@@ -326,6 +326,9 @@ GROUPS = {
         "access": Entry("flotilla.cli.main:ACCESS", "Who may use the REST API."),
         "data": Entry("flotilla.cli.main:DATA", "The market data that engines replay."),
         "instrument": Entry("flotilla.cli.main:INSTRUMENT", "What is traded in a simulation."),
+        "completion": Entry(
+            "flotilla.cli.commands.completion:completion", "Let a shell complete commands and names."
+        ),
     },
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog=f"\b\nExit codes:\n{_EXITS}",

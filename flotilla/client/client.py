@@ -37,6 +37,12 @@ _PAGE: Final = 1000
 _POLL_S: Final = 1.0
 
 
+def is_going(engine: EngineView) -> bool:
+    """True for an engine whose session has not ended, and for one that waits for its next restart."""
+    session = engine.session
+    return engine.restart_at is not None or (session is not None and session.state not in ENDED)
+
+
 class Flotilla(
     EngineCalls,
     StrategyCalls,

@@ -3,7 +3,7 @@
 import asyncio
 from typing import Final
 
-from flotilla.client.client import ENDED, Flotilla
+from flotilla.client.client import ENDED, Flotilla, is_going
 from flotilla.client.retry import patiently
 from flotilla.schemas.engine import EngineView
 from flotilla.schemas.fault import FaultError
@@ -40,11 +40,7 @@ async def stop_engines(fleet: Flotilla, narrator: Narrator, hurry: asyncio.Event
 async def _going(fleet: Flotilla) -> list[EngineView]:
     """Engines that run, and those that wait for their next restart."""
     known = (await patiently(lambda: fleet.engines(limit=1000), away_s=_AWAY_S)).engines
-    return [
-        engine
-        for engine in known
-        if engine.restart_at is not None or (engine.session and engine.session.state not in ENDED)
-    ]
+    return [engine for engine in known if is_going(engine)]
 
 
 async def _until_removed(fleet: Flotilla, hurry: asyncio.Event) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from pyarrow import parquet
 
+from flotilla.state.exits import Exit
 from tests.e2e.stacks import RunningStack, run_flotilla
 
 START = ("engine", "start", "--param", "speed=864000")
@@ -35,6 +36,38 @@ def trader(stack: RunningStack) -> str:
 
 
 # What people see.
+
+
+def test_several_engines_are_stopped_at_once_by_name_and_by_label(stack: RunningStack, trader: str) -> None:
+    for name in ("pair-1", "pair-2"):
+        stack.json(*START, name, "--strategy", "ema_cross", "--label", "desk=pairs", "--no-wait")
+    done = stack.cli("--json", "engine", "stop", "pair-1", "nobody", "pair-1")
+    stopped, unknown = json.loads(done.stdout)["stopped"]
+    assert stopped["engine"]["session"]["state"] == "stopped"
+    assert (unknown["instance_id"], unknown["accepted"], unknown["error"]["code"]) == (
+        "nobody",
+        None,
+        "not_found",
+    )
+    assert done.returncode == unknown["error"]["exit_code"] == Exit.NOT_FOUND
+    done = stack.cli("engine", "stop", "--label", "desk=pairs")
+    assert (done.returncode, done.stdout.splitlines()[0]) == (0, "● engine pair-2 is stopped"), done.stderr
+    assert stack.cli("engine", "stop", "--label", "desk=pairs").stdout == "no engine is active\n"
+    assert stack.cli("engine", "stop", "--all", trader).returncode == Exit.USAGE
+    assert stack.json("engine", "inspect", trader)["engine"]["session"]["state"] == "trading"
+    for name in ("pair-1", "pair-2"):
+        stack.cli("engine", "rm", name)
+
+
+def test_a_shell_is_offered_the_names_of_engines(stack: RunningStack, trader: str) -> None:
+    script = stack.cli("completion", "bash")
+    assert "_FLOTILLA_COMPLETE=bash_complete" in script.stdout, script.stderr
+    typed = f"flotilla --state {stack.folder.root} engine stop "
+    asked = {"_FLOTILLA_COMPLETE": "bash_complete", "COMP_WORDS": typed, "COMP_CWORD": "5"}
+    assert f"plain,{trader}" in run_flotilla(env=asked).stdout.splitlines()
+    nowhere = asked | {"COMP_WORDS": "flotilla --state /nowhere engine stop "}
+    offered = run_flotilla(env=nowhere)
+    assert (offered.stdout.strip(), offered.stderr) == ("", "")
 
 
 def test_an_engine_is_started_looked_at_and_stopped(stack: RunningStack) -> None:

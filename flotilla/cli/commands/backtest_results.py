@@ -7,6 +7,7 @@ import click
 import msgspec
 from rich.text import Text
 
+from flotilla.cli.completing import backtest_names
 from flotilla.cli.following import follow
 from flotilla.cli.options import Options, common, pass_options, request_id
 from flotilla.cli.report_files import FILE, beside, report_options, tell_report
@@ -29,7 +30,7 @@ from flotilla.state.exits import Exit
 
 
 @click.command()
-@click.argument("backtest_id", metavar="ID")
+@click.argument("backtest_id", metavar="ID", shell_complete=backtest_names)
 @report_options
 @click.option(
     "--benchmark",
@@ -76,7 +77,7 @@ async def _draw(options: Options, fleet: Flotilla, backtest_id: str) -> None:
 
 
 @click.command()
-@click.argument("backtest_ids", metavar="ID ID…", nargs=-1, required=True)
+@click.argument("backtest_ids", metavar="ID ID…", nargs=-1, required=True, shell_complete=backtest_names)
 @common
 @pass_options
 @with_fleet
@@ -94,7 +95,7 @@ async def compare(options: Options, fleet: Flotilla, *, backtest_ids: tuple[str,
 
 
 @click.command()
-@click.argument("backtest_id", metavar="ID")
+@click.argument("backtest_id", metavar="ID", shell_complete=backtest_names)
 @click.option("--format", "form", type=click.Choice(FORMATS), default="csv", show_default=True)
 @click.option("--part", type=click.Choice([str(one) for one in LISTS]), default="trades", show_default=True)
 @click.option("--out", type=FILE, required=True, metavar="FILE", help="Replaced if it is there.")
@@ -116,7 +117,7 @@ async def export(
 
 
 @click.command()
-@click.argument("backtest_id", metavar="ID")
+@click.argument("backtest_id", metavar="ID", shell_complete=backtest_names)
 @request_id
 @common
 @pass_options

@@ -12,6 +12,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from flotilla.cli.backtest_options import backtest_options, given_config, stem, with_file
+from flotilla.cli.completing import backtest_names
 from flotilla.cli.following import follow
 from flotilla.cli.option_names import by_option
 from flotilla.cli.options import Options, common, pass_options, request_id
@@ -117,7 +118,7 @@ async def ls(options: Options, fleet: Flotilla, *, status: str | None, study: st
 
 
 @click.command()
-@click.argument("backtest_id", metavar="ID")
+@click.argument("backtest_id", metavar="ID", shell_complete=backtest_names)
 @click.option("--follow", "is_followed", is_flag=True, help="Wait until it has ended; 1 when it fails.")
 @common
 @pass_options
@@ -137,7 +138,7 @@ async def show(options: Options, fleet: Flotilla, *, backtest_id: str, is_follow
 
 
 @click.command()
-@click.argument("backtest_id", metavar="ID")
+@click.argument("backtest_id", metavar="ID", shell_complete=backtest_names)
 @request_id
 @common
 @pass_options

@@ -7,6 +7,7 @@ import click
 from rich.console import Group
 from rich.text import Text
 
+from flotilla.cli.completing import engine_names
 from flotilla.cli.options import Options, common, pass_options, request_id
 from flotilla.cli.session import with_fleet
 from flotilla.client.client import Flotilla
@@ -18,7 +19,7 @@ from flotilla.state.exits import Exit
 
 
 @click.command()
-@click.argument("name")
+@click.argument("name", shell_complete=engine_names)
 @request_id
 @common
 @pass_options
@@ -33,7 +34,7 @@ async def halt(options: Options, fleet: Flotilla, name: str) -> int:
 
 
 @click.command()
-@click.argument("name")
+@click.argument("name", shell_complete=engine_names)
 @request_id
 @common
 @pass_options
@@ -44,7 +45,7 @@ async def reduce(options: Options, fleet: Flotilla, name: str) -> int:
 
 
 @click.command()
-@click.argument("name")
+@click.argument("name", shell_complete=engine_names)
 @click.option("--yes", is_flag=True, help="Do not ask, where the engine trades money.")
 @request_id
 @common
@@ -57,7 +58,7 @@ def resume(options: Options, /, *, name: str, yes: bool) -> int | None:
 
 
 @click.command()
-@click.argument("name")
+@click.argument("name", shell_complete=engine_names)
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @request_id
 @common
@@ -78,7 +79,7 @@ async def accept(options: Options, fleet: Flotilla, *, name: str, yes: bool) -> 
 
 
 @click.command("cancel-orders")
-@click.argument("name")
+@click.argument("name", shell_complete=engine_names)
 @request_id
 @common
 @pass_options
@@ -92,7 +93,7 @@ async def cancel_orders(options: Options, fleet: Flotilla, name: str) -> int:
 
 
 @click.command()
-@click.argument("name")
+@click.argument("name", shell_complete=engine_names)
 @click.option(
     "--then",
     type=click.Choice([str(one) for one in AfterFlatten]),

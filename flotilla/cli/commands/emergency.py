@@ -15,6 +15,7 @@ import msgspec
 from flotilla.bus.bus import Bus, connect
 from flotilla.bus.fleet_stop import OwnHost, stop_around
 from flotilla.bus.receipts import are_confirmed
+from flotilla.cli.completing import engine_names
 from flotilla.cli.options import Options, common, pass_options, request_id
 from flotilla.cli.session import with_fleet
 from flotilla.client.client import Flotilla, bus_settings, introduce
@@ -36,7 +37,7 @@ _START_S: Final = 1.0
 
 
 @click.command("emergency-stop")
-@click.argument("name", metavar="[ENGINE]", required=False)
+@click.argument("name", metavar="[ENGINE]", required=False, shell_complete=engine_names)
 @click.option("--all", "everything", is_flag=True, help="Every engine, as without ENGINE.")
 @click.option(
     "--deadline",

@@ -7,6 +7,7 @@ import click
 from rich.console import Group
 from rich.text import Text
 
+from flotilla.cli.completing import engine_names
 from flotilla.cli.engine_options import engine_config, engine_options
 from flotilla.cli.options import Options, common, labels, pass_options, request_id
 from flotilla.cli.session import with_fleet
@@ -37,7 +38,7 @@ async def ls(options: Options, fleet: Flotilla, active: bool, limit: int, labels
 
 
 @click.command()
-@click.argument("name")
+@click.argument("name", shell_complete=engine_names)
 @common
 @pass_options
 @with_fleet
@@ -60,7 +61,7 @@ async def inspect(options: Options, fleet: Flotilla, name: str) -> None:
 
 
 @click.command()
-@click.argument("name")
+@click.argument("name", shell_complete=engine_names)
 @engine_options
 @request_id
 @common
@@ -110,7 +111,7 @@ async def _store(options: Options, fleet: Flotilla, config: EngineConfig) -> Non
 
 
 @click.command()
-@click.argument("name")
+@click.argument("name", shell_complete=engine_names)
 @request_id
 @common
 @pass_options

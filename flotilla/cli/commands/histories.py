@@ -5,6 +5,7 @@ from typing import Final
 
 import click
 
+from flotilla.cli.completing import engine_names
 from flotilla.cli.options import Options, common, pass_options
 from flotilla.cli.session import with_fleet
 from flotilla.client.client import Flotilla
@@ -14,7 +15,7 @@ _FORMS: Final = ("%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%SZ")
 
 
 @click.command()
-@click.argument("name")
+@click.argument("name", shell_complete=engine_names)
 @click.option(
     "--since", type=click.DateTime(_FORMS), help="From this time on, in UTC.  [default: a day before]"
 )

@@ -9,6 +9,7 @@ from rich.console import Group
 from rich.text import Text
 
 from flotilla.cli.commands.waiting import once_up, wait_for
+from flotilla.cli.completing import engine_names
 from flotilla.cli.drafts import uploaded, wheels_folder, with_draft
 from flotilla.cli.engine_options import engine_config, engine_options
 from flotilla.cli.live_starts import confirmed, yes_option
@@ -25,7 +26,7 @@ _ANY: Final = "draft"
 
 
 @click.command()
-@click.argument("name")
+@click.argument("name", shell_complete=engine_names)
 @engine_options
 @click.option(
     "--stored", is_flag=True, help="With the configuration that `engine configure` stored; no other option."

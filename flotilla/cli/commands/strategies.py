@@ -7,6 +7,7 @@ import click
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from flotilla.cli.completing import engine_names, strategy_names
 from flotilla.cli.engine_options import pairs, strategy_choice
 from flotilla.cli.options import Options, common, pass_options, request_id
 from flotilla.cli.session import with_fleet
@@ -34,11 +35,11 @@ def _checked(_context: click.Context, _parameter: click.Parameter, value: str) -
 def _which(command: F) -> F:
     """Adds ENGINE and STRATEGY, a strategy's id in the engine."""
     named = click.argument("strategy_id", metavar="STRATEGY", callback=_checked)(command)
-    return click.argument("engine")(named)
+    return click.argument("engine", shell_complete=engine_names)(named)
 
 
 @click.command()
-@click.argument("engine", required=False)
+@click.argument("engine", required=False, shell_complete=engine_names)
 @common
 @pass_options
 @with_fleet
@@ -49,8 +50,8 @@ async def ls(options: Options, fleet: Flotilla, engine: str | None) -> None:
 
 
 @click.command()
-@click.argument("engine")
-@click.argument("template")
+@click.argument("engine", shell_complete=engine_names)
+@click.argument("template", shell_complete=strategy_names)
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="A parameter of the strategy.")
 @click.option("--start/--no-start", default=True, show_default=True, help="Let it trade at once.")
 @request_id
@@ -115,7 +116,7 @@ async def rm(options: Options, fleet: Flotilla, *, engine: str, strategy_id: str
 
 
 @click.command()
-@click.argument("engine")
+@click.argument("engine", shell_complete=engine_names)
 @click.argument("name", callback=lambda _context, _parameter, value: convert(value, Name, "name"))
 @click.argument("value")
 @request_id

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from flotilla.cli.backtest_options import backtest_options, given_config, stem, with_file
 from flotilla.cli.commands.backtests import new_id, say_how_to_go_on
+from flotilla.cli.completing import study_names
 from flotilla.cli.option_names import by_option
 from flotilla.cli.options import Options, common, pass_options, request_id
 from flotilla.cli.report_files import beside, report_options, tell_report
@@ -117,7 +118,7 @@ async def ls(options: Options, fleet: Flotilla, *, limit: int) -> None:
 
 
 @click.command()
-@click.argument("study_id", metavar="ID")
+@click.argument("study_id", metavar="ID", shell_complete=study_names)
 @click.option("--follow", "is_followed", is_flag=True, help="Wait until it has ended; 1 when it fails.")
 @common
 @pass_options
@@ -131,7 +132,7 @@ async def show(options: Options, fleet: Flotilla, *, study_id: str, is_followed:
 
 
 @click.command()
-@click.argument("study_id", metavar="ID")
+@click.argument("study_id", metavar="ID", shell_complete=study_names)
 @report_options
 @common
 @pass_options
@@ -146,7 +147,7 @@ async def report(
 
 
 @click.command()
-@click.argument("study_id", metavar="ID")
+@click.argument("study_id", metavar="ID", shell_complete=study_names)
 @request_id
 @common
 @pass_options

@@ -4,6 +4,7 @@ import asyncio
 
 import click
 
+from flotilla.cli.completing import engine_names
 from flotilla.cli.options import Options, common, pass_options
 from flotilla.cli.session import with_fleet
 from flotilla.client.client import Flotilla
@@ -14,7 +15,7 @@ _DEFAULT = ("state", "order", "fill", "position", "alert", "metrics", "fleet_ale
 
 
 @click.command()
-@click.argument("name", required=False)
+@click.argument("name", required=False, shell_complete=engine_names)
 @click.option(
     "--kind",
     "kinds",
