@@ -6,6 +6,7 @@ from collections.abc import Coroutine, Iterable
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,6 +21,7 @@ from flotilla.schemas.access import Role
 from flotilla.schemas.contract import SERVICES, Actor
 from flotilla.show.progress import Narrator
 from flotilla.stack.child_restarter import Keeper
+from flotilla.stack.coming_back import bring_back, keep_wanted
 from flotilla.stack.readiness import wait_in_sight, wait_ready
 from flotilla.stack.runtime import DOCKER, Runtime, choose_runtime, remove_networks
 from flotilla.stack.servers.child import Child
@@ -155,7 +157,8 @@ class Stack:
     async def stop(self, *, leave_engines: bool = False, hurry: asyncio.Event | None = None) -> None:
         """Engines by their policy unless they are left or `hurry` is set, then services, then servers."""
         if self._fleet is not None and not leave_engines:
-            is_over = await stop_engines(self._fleet, self._narrator, hurry or asyncio.Event())
+            note = partial(keep_wanted, self._folder)
+            is_over = await stop_engines(self._fleet, self._narrator, hurry or asyncio.Event(), note)
             if is_over and self._keys is not None:
                 self._keys.retire_older()
         await self._watches.close()
@@ -249,6 +252,7 @@ class Stack:
         await wait_ready(self._fleet, self._services)
         await wait_in_sight(self._fleet, self._folder.root)
         self._narrator.say("orchestrator, supervisor, notifier and gateway are ready")
+        await bring_back(self._folder, self._fleet, self._narrator)
         connection.save(self._folder.connection_file)
         return connection
 

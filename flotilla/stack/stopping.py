@@ -1,6 +1,7 @@
 """Stops engines before the stack under them goes away: each by its policy, all at once, for a bounded time."""
 
 import asyncio
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from flotilla.client.client import ENDED, Flotilla, is_going
@@ -15,14 +16,20 @@ _AWAY_S: Final = 10.0
 """For a service that is being started again just now."""
 
 
-async def stop_engines(fleet: Flotilla, narrator: Narrator, hurry: asyncio.Event) -> bool:
+async def stop_engines(
+    fleet: Flotilla,
+    narrator: Narrator,
+    hurry: asyncio.Event,
+    note: Callable[[Sequence[EngineView]], None] = lambda _: None,
+) -> bool:
     """Stops every engine that runs or is about to, and says how each ended; gives up after TIMEOUT_S or when `hurry` is set.
 
     Returns when the containers of ended sessions are gone too: nobody would remove them once the stack is. What cannot be
-    stopped is said and left as it is. True when no container of an engine is left on any host in sight.
+    stopped is said and left as it is. `note` is told of those that go, before the first is stopped. True when no container of an engine is left on any host in sight.
     """
     seen: set[str] = set()
     try:
+        note(await _going(fleet))
         # One that was restarted while the others were being stopped is in the next round.
         while going := [engine for engine in await _going(fleet) if engine.instance_id not in seen]:
             names = ", ".join(engine.instance_id for engine in going)

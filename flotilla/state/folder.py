@@ -55,6 +55,11 @@ class StateFolder:
         return self.root / "connection.json"
 
     @property
+    def wanted_file(self) -> Path:
+        """Engines that ran when the stack was stopped, until they were asked to run again."""
+        return self.root / "wanted.json"
+
+    @property
     def restored_file(self) -> Path:
         """There from a restore of the record until the stack that was started first on it ends."""
         return self.root / "restored"

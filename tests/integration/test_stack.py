@@ -73,7 +73,9 @@ def test_up_tells_where_everything_is_and_keeps_secrets_to_its_owner(stack: Runn
 
 
 @first_start
-def test_sigterm_stops_engines_by_their_policy_then_everything(stack: RunningStack) -> None:
+def test_sigterm_stops_engines_by_their_policy_then_everything_and_they_run_again_with_it(
+    stack: RunningStack,
+) -> None:
     stack.start()
     stack.json(*START)
     pid, all_pids = engine_pid(stack), pids(stack)
@@ -87,10 +89,16 @@ def test_sigterm_stops_engines_by_their_policy_then_everything(stack: RunningSta
         "what is left of an ended session is removed"
     )
     stack.start()
-    view = stack.json("engine", "inspect", "one")["engine"]
-    assert (view["desired"], view["session"]["state"]) == ("stopped", "stopped")
+    assert "engine one starts again" in stack.said()
+    found = stack.json("engine", "inspect", "one")
+    assert (found["engine"]["desired"], found["sessions"][1]["state"]) == ("running", "stopped")
+    assert stack.cli("engine", "stop", "one").returncode == 0
     shown = stack.cli("engine", "inspect", "one").stdout
     assert " stopped" in shown.partition("last events on record")[2], shown
+    assert stack.stop() == 0
+    stack.start()
+    view = stack.json("engine", "inspect", "one")["engine"]
+    assert (view["desired"], view["session"]["state"]) == ("stopped", "stopped"), "a person stopped it"
     assert stack.said().count("importing the sample data") == 1
 
 
@@ -109,7 +117,9 @@ def test_an_engine_that_waits_for_its_restart_is_stopped_too(stack: RunningStack
     assert "engine one failed" in stack.said()
     stack.start()
     view = stack.json("engine", "inspect", "one")["engine"]
-    assert (view["desired"], view["restart_at"]) == ("stopped", None)
+    assert (view["desired"], view["restart_at"]) == ("running", None), (
+        "it was wanted when the stack was stopped"
+    )
 
 
 def test_a_stack_that_was_killed_comes_back_and_finds_its_engines(stack: RunningStack) -> None:
