@@ -16,7 +16,7 @@ from tests.simulation.many import found, run_many, workers
 from tests.simulation.planted import BUGS
 from tests.simulation.world import run
 
-SEEDS = int(os.environ.get("FLOTILLA_SIMULATION_SEEDS", "600"))
+SEEDS = int(os.environ.get("FLOTILLA_SIMULATION_SEEDS", "250"))
 FIRST = int(os.environ.get("FLOTILLA_SIMULATION_FIRST", "0"))
 JOBS = 2
 BUG_SEEDS = 300
