@@ -99,7 +99,8 @@ def start_detached(folder: StateFolder, arguments: Sequence[str]) -> Connection:
         raise StackRunsError(folder.root, pid)
     folder.create()
     log_file = folder.logs / "up.log"
-    with log_file.open("wb") as log:
+    log_file.unlink(missing_ok=True)
+    with log_file.open("ab") as log:  # to append, so that it can be cut off while it is written
         process = subprocess.Popen(
             python("-m", "flotilla", "up", "--state", str(folder.root), *arguments),
             stdin=subprocess.DEVNULL,

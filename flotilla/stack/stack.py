@@ -22,9 +22,11 @@ from flotilla.schemas.contract import SERVICES, Actor
 from flotilla.show.progress import Narrator
 from flotilla.stack.child_restarter import Keeper
 from flotilla.stack.coming_back import bring_back, keep_wanted
+from flotilla.stack.log_files import keep_small
 from flotilla.stack.readiness import wait_in_sight, wait_ready
 from flotilla.stack.runtime import DOCKER, Runtime, choose_runtime, remove_networks
 from flotilla.stack.servers.child import Child
+from flotilla.stack.servers.nats import LOG as NATS_LOG
 from flotilla.stack.servers.nats import NatsServer
 from flotilla.stack.servers.nats_health import LOOK_S, STOP_S, has_room
 from flotilla.stack.servers.ports import Ports, free_port, is_free, nats_port, redis_port
@@ -252,9 +254,16 @@ class Stack:
         await wait_ready(self._fleet, self._services)
         await wait_in_sight(self._fleet, self._folder.root)
         self._narrator.say("orchestrator, supervisor, notifier and gateway are ready")
+        self._watches.start(keep_small(self._log_files()), name="log files")
         await bring_back(self._folder, self._fleet, self._narrator)
         connection.save(self._folder.connection_file)
         return connection
+
+    def _log_files(self) -> list[Path]:
+        """Those that nobody else keeps small, as nats-server does its own."""
+        keepers = (*self._services.values(), *self._servers)
+        of_children = {keeper.child.log_file for keeper in keepers} - {self._folder.nats / NATS_LOG}
+        return [*of_children, self._folder.logs / "stack.log", self._folder.logs / "up.log"]
 
     def _watch(self, keeper: Keeper) -> None:
         self._watches.start(keeper.run(), name=f"keep:{keeper.child.name}")
