@@ -8,6 +8,9 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from email import message_from_bytes
+from email.message import EmailMessage
+from email.policy import default as email_policy
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -101,6 +104,30 @@ def listener() -> Iterator[Told]:
 def told() -> Iterator[Told]:
     with listener() as one:
         yield one
+
+
+@asynccontextmanager
+async def mail_server(letters: list[EmailMessage]) -> AsyncIterator[int]:
+    """An SMTP server (RFC 5321, as much as one client needs) on the port that it gives; what it was sent is in `letters`."""
+
+    async def converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"220 ready\r\n")
+        while line := await reader.readline():
+            verb = line[:4].upper().strip()
+            if verb == b"DATA":
+                writer.write(b"354 go on\r\n")
+                text = (await reader.readuntil(b"\r\n.\r\n")).removesuffix(b".\r\n")
+                letters.append(message_from_bytes(text, policy=email_policy))
+            answers = {b"QUIT": b"221 bye\r\n"}
+            writer.write(answers.get(verb, b"250 ok\r\n"))
+            await writer.drain()
+            if verb == b"QUIT":
+                break
+        writer.close()
+
+    server = await asyncio.start_server(converse, "127.0.0.1")
+    async with server:
+        yield server.sockets[0].getsockname()[1]
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,7 @@ from tests.integration.notifiers import (  # noqa: F401 - fixtures
     Fleet,
     Told,
     fleet,
+    mail_server,
     notifier_dsn,
     running,
     secrets_in,
@@ -250,6 +252,24 @@ async def test_a_channel_that_does_not_take_it_is_tried_again_until_it_does(
         told.status = 200
         await until(lambda: told.messages)
     assert told.titles == ["[warning] engine e1: failed (killed): exit code -9"]
+
+
+async def test_people_are_told_by_mail(
+    connect_as: ConnectAs, notifier_dsn: str, tmp_path: Path, fleet: Fleet
+) -> None:
+    letters: list[EmailMessage] = []
+    async with mail_server(letters) as port:
+        address = f"mailto://127.0.0.1:{port}?from=fleet@example.com&to=desk@example.com&format=text"
+        secrets_in(tmp_path, desk_hook=address)
+        async with running(await connect_as(Actor.NOTIFIER), notifier_dsn, tmp_path) as notifier:
+            await until(lambda: notifier.ledger.is_loaded)
+            await fleet.channel()
+            await fleet.says(view_of(RunState.FAILED))
+            await until(lambda: letters)
+    letter = letters[0]  # on a machine that is slow it may have come twice
+    assert letter["Subject"] == "[warning] engine e1: failed (killed): exit code -9"
+    assert "desk@example.com" in letter["To"]
+    assert "engine_failed, opened at" in letter.get_content()
 
 
 async def test_changes_are_published_and_commands_are_told_to_the_audit(
