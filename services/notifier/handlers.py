@@ -33,6 +33,7 @@ from flotilla.schemas.alerting import (
 )
 from flotilla.schemas.fault import FaultCode, FieldError, fault, invalid
 from flotilla.schemas.ids import new_request_id
+from flotilla.schemas.labels import matches
 from flotilla.services.notifier.core import book
 from flotilla.services.notifier.core.signals import Thresholds
 from flotilla.services.notifier.delivering import Deliveries
@@ -68,7 +69,8 @@ class Handlers:
 
         async def run(turn: Turn) -> AlertView:
             kept = await self._ledger.store.alert(request.alert_id)
-            if kept is None:
+            # Of engines out of sight it is not to be told that there is one.
+            if kept is None or not matches(kept.view.labels, asked().scope):
                 raise fault(FaultCode.NOT_FOUND, f"no alert {request.alert_id}")
             record = turn.record(kept.key)
             if (

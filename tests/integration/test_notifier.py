@@ -144,6 +144,11 @@ async def test_what_was_acknowledged_or_muted_or_switched_off_is_not_told(
         assert {one.about for one in open_alerts} == {"quiet", "e1"}
         mine = next(one for one in open_alerts if one.about == "e1")
         assert mine.severity == Severity.CRITICAL
+        fleet.operator.scope = lambda: {"desk": "rates"}
+        with pytest.raises(FaultError) as unseen:
+            await call(contract.ALERT_ACK, AckAlert(alert_id=mine.alert_id))
+        assert (unseen.value.fault.code, mine.labels) == (FaultCode.NOT_FOUND, {})
+        fleet.operator.scope = dict
         taken = await call(
             contract.ALERT_ACK, AckAlert(alert_id=mine.alert_id, note="on it", request_id="a1")
         )

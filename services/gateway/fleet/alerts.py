@@ -30,6 +30,7 @@ from flotilla.schemas.ids import Name
 from flotilla.schemas.labels import Labels, read_labels
 from flotilla.schemas.telemetry import Severity
 from flotilla.services.gateway.live.gateway import Gateway
+from flotilla.services.gateway.live.scope import both, scope_of
 from flotilla.services.gateway.web.inputs import Ask
 from flotilla.services.gateway.web.queries import LabelFilter, Limit, NoQuery
 
@@ -135,17 +136,20 @@ class ChannelTestReply(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def list_alerts(gateway: Gateway, ask: Ask[AlertsQuery, None]) -> AlertsReply:
-    """Those that are open, or all on record."""
-    query = ask.query
+    """Those that are open, or all on record. Who sees engines by their labels sees the alerts of these, and no mutes."""
+    query, scope = ask.query, scope_of(ask)
+    labels = both(scope, read_labels(query.label, "label"))
+    if labels is None:
+        return AlertsReply(alerts=(), mutes=(), count=0)
     question = ListAlerts(
         is_all=query.all,
         about=query.about,
         rule=query.rule,
-        labels=read_labels(query.label, "label"),
+        labels=labels,
         limit=query.limit,
     )
     found = await gateway.bus.call(contract.ALERT_LIST, question)
-    return AlertsReply(alerts=found.alerts, mutes=found.mutes, count=len(found.alerts))
+    return AlertsReply(alerts=found.alerts, mutes=() if scope else found.mutes, count=len(found.alerts))
 
 
 async def ack_alert(gateway: Gateway, ask: Ask[NoQuery, AckBody]) -> AlertReply:

@@ -20,7 +20,7 @@ ALERT_ROUTES: Final[tuple[Route, ...]] = (
         alerts.list_alerts,
         "Alerts, the newest first: those that are open, or all; and what is muted.",
         tag=_TAG,
-        about=About.FLEET,
+        about=About.ENGINES,
     ),
     changing(
         "alert_ack",
@@ -28,7 +28,7 @@ ALERT_ROUTES: Final[tuple[Route, ...]] = (
         alerts.ack_alert,
         "Say that somebody has taken an alert on: it is told of again only when it is over.",
         tag=_TAG,
-        about=About.FLEET,
+        about=About.ENGINES,
         failures=_NOT_THERE,
     ),
     changing(
