@@ -458,6 +458,16 @@ DISK_LOW: Final = _fleet(
     "Make room. The message names the folder and the limit.",
     closed_by=DISK_LOW_OVER,
 )
+RECORD_WITHIN_BUDGET: Final = _fleet(
+    "record_within_budget", Severity.INFO, "The record is within its budget again.", _NOTHING
+)
+RECORD_OVER_BUDGET: Final = _fleet(
+    "record_over_budget",
+    Severity.WARNING,
+    "The record is larger than its budget, and what is left of it is needed or younger than a day. It grows on; nothing is refused.",
+    "Raise `FLOTILLA_RECORD_BUDGET`, or keep less: `flotilla record` shows what takes the room.",
+    closed_by=RECORD_WITHIN_BUDGET,
+)
 
 ALERTS: Final = {kind.code: kind for kind in list(globals().values()) if isinstance(kind, AlertKind)}
 """Code → its row, in the order of this file."""

@@ -281,7 +281,11 @@ class Orchestrator:
             ledgers=Ledgers(self._outside.ledgers, fleet),
             curves=Curves(self._outside.measures, fleet, clock),
             keeping=Keeping(
-                self._outside.retention, clock, settings.retention, audit_days=settings.audit_days
+                self._outside.retention,
+                clock,
+                settings.retention,
+                audit_days=settings.audit_days,
+                tell=self._alerts.tell,
             ),
         )
 

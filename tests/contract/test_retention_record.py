@@ -14,8 +14,10 @@ from flotilla.schemas.record import ReadRecord, RecordKind
 from flotilla.services.orchestrator.adapters.ledgers import PostgresLedgers
 from flotilla.services.orchestrator.adapters.postgres import PostgresRecord
 from flotilla.services.orchestrator.adapters.retention import PostgresRetention
+from flotilla.services.orchestrator.engines.core.effects import RaiseAlert
 from flotilla.services.orchestrator.history import keeping
 from flotilla.services.orchestrator.history.keeping import Keeping
+from flotilla.services.orchestrator.history.ports import Sizes
 from flotilla.services.orchestrator.settings import Retention
 from tests.contract.test_ledger_record import (
     ACCOUNT,
@@ -48,8 +50,15 @@ async def admin(admin_dsn: str) -> AsyncIterator[Any]:  # noqa: F811
     await connection.close()
 
 
-def keeps(retention: PostgresRetention, now: datetime = LATER, **chosen: Any) -> Keeping:
-    return Keeping(retention, lambda: now, msgspec.structs.replace(FOREVER, **chosen), audit_days=400)
+def keeps(
+    retention: PostgresRetention, now: datetime = LATER, told: list[str] | None = None, **chosen: Any
+) -> Keeping:
+    async def tell(effect: RaiseAlert) -> None:
+        if told is not None:
+            told.append(effect.alert.code)
+
+    chosen_ages = msgspec.structs.replace(FOREVER, **chosen)
+    return Keeping(retention, lambda: now, chosen_ages, audit_days=400, tell=tell)
 
 
 async def numbers(record: PostgresRecord, session_id: str = "s1") -> list[int]:  # noqa: F811
@@ -198,10 +207,21 @@ async def test_a_week_of_trading_stays_within_the_budget_and_is_read_at_once(
     assert time.perf_counter() - started < 2.0
 
 
-async def test_a_record_that_is_too_large_with_what_is_needed_says_so(retention: PostgresRetention) -> None:
-    made = keeps(retention, budget_bytes=1 << 20)
+async def test_a_record_that_is_too_large_with_what_is_needed_says_so_and_people_are_told_once(
+    retention: PostgresRetention, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def small() -> Sizes:
+        return Sizes(bytes=1, events_bytes=0, events=0, event_bytes=1.0)
+
+    told: list[str] = []
+    made = keeps(retention, told=told, budget_bytes=1 << 20)
     await made.round()
     assert "what is left of it is needed or younger than a day" in (await made.kept(ReadRecord())).problem
+    await made.round()
+    assert told == ["record_over_budget"]
+    monkeypatch.setattr(retention, "sizes", small)
+    await made.round()
+    assert told == ["record_over_budget", "record_within_budget"]
 
 
 async def test_results_of_backtests_go_and_what_they_were_stays(

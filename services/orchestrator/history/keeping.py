@@ -1,15 +1,19 @@
 """Deletes what is too old, or too much, piece by piece; and says what is kept."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from typing import Final
 
 from flotilla.bus.logs import get_logger
+from flotilla.schemas.alerts import RECORD_OVER_BUDGET, RECORD_WITHIN_BUDGET
 from flotilla.schemas.contract import STREAMS
 from flotilla.schemas.fault import FaultError
 from flotilla.schemas.record import KeptKind, ReadRecord, RecordKept, RecordKind
 from flotilla.services.orchestrator.core.record_time import wall
 from flotilla.services.orchestrator.engines.actions import Clock
+from flotilla.services.orchestrator.engines.core.alerts import once_per
+from flotilla.services.orchestrator.engines.core.effects import RaiseAlert
 from flotilla.services.orchestrator.history.core.budget import FULL, live_bytes, too_many
 from flotilla.services.orchestrator.history.ports import RetentionRecord, Sizes
 from flotilla.services.orchestrator.settings import Retention
@@ -32,12 +36,19 @@ class Keeping:
     """Carries out how long what is kept; `fleet.record.kept` is answered from here."""
 
     def __init__(
-        self, record: RetentionRecord, clock: Clock, retention: Retention, *, audit_days: float
+        self,
+        record: RetentionRecord,
+        clock: Clock,
+        retention: Retention,
+        *,
+        audit_days: float,
+        tell: Callable[[RaiseAlert], Awaitable[None]],
     ) -> None:
         self._record = record
         self._clock = clock
         self._retention = retention
         self._audit_days = audit_days
+        self._tell = tell
         self._problem = ""
         self.deleted = 0
 
@@ -100,16 +111,21 @@ class Keeping:
             # One piece a round: what its rows take is not known, and it is the last thing that people want to lose.
             self.deleted += await self._record.prune(RecordKind.LEDGERS, spared, AT_ONCE, rule)
             live = _live(await self._record.sizes())
-        self._problem = self._too_large(live)
+        await self._compare(live)
 
-    def _too_large(self, live: float) -> str:
-        if live <= self._retention.budget_bytes:
-            return ""
-        text = (
-            f"the record takes {live / 2**30:.1f} GiB, and what is left of it is needed or younger than a day"
-        )
-        log.warning("record is larger than its budget", text=text)
-        return text
+    async def _compare(self, live: float) -> None:
+        """Tells people when the record begins to be too large, and when it is so no longer."""
+        was, at = self._problem, wall(self._clock())
+        size, budget = live / 2**30, self._retention.budget_bytes
+        self._problem = ""
+        if live > budget:
+            self._problem = (
+                f"the record takes {size:.1f} GiB, and what is left of it is needed or younger than a day"
+            )
+        if bool(was) != bool(self._problem):
+            kind = RECORD_OVER_BUDGET if self._problem else RECORD_WITHIN_BUDGET
+            text = self._problem or f"the record takes {size:.1f} of {budget / 2**30:.1f} GiB"
+            await self._tell(once_per(f"{at:%Y%m%d%H%M%S%f}", kind.fleet_alert(text, at)))
 
     async def _prune_events(self, before: datetime | None, rule: str, most: int | None = None) -> None:
         """Deletes events from before this time, as many as are to go."""

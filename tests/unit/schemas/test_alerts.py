@@ -34,6 +34,8 @@ SAID = {
     "cancel_not_confirmed": "critical",
     "disk_low": "critical",
     "disk_low_over": "info",
+    "record_over_budget": "warning",
+    "record_within_budget": "info",
     "commanded_directly": "warning",
     "doubtful_claim": "warning",
     "emergency_stop": "critical",
