@@ -1,7 +1,7 @@
 """A bare TradingNode with a Pinger on an exchange of ours, for figures: `python -m benchmarks.bare_node PORT ORDERS`.
 
-Tells every fill, and that it is flat by the venue's own report, in a line of JSON with the time in ns; a line on stdin makes it flatten, the
-end of stdin ends it.
+Tells every fill, and that it is flat by the venue's own report, in a line of JSON with the time in ns; a line on stdin makes it flatten and,
+once it is flat, end; the end of stdin ends it.
 """
 
 import asyncio
@@ -114,7 +114,9 @@ async def run(port: int, orders: int) -> None:
     async with asyncio.TaskGroup() as tasks:
         running = tasks.create_task(node.run_async(), name="node")
         confirming = tasks.create_task(confirm(node, strategy), name="confirm")
-        await ends.wait()
+        ended = tasks.create_task(ends.wait(), name="ends")
+        await asyncio.wait((ended, confirming), return_when=asyncio.FIRST_COMPLETED)
+        ended.cancel()
         confirming.cancel()
         await node.stop_async()
         running.cancel()

@@ -82,8 +82,12 @@ class BareNode:
         raise RuntimeError(f"the bare node ended before its next {kind}")
 
     def flatten(self) -> None:
-        """Tells it to."""
+        """Tells it to, and to end then."""
         _given(self._process.stdin).write(b"\n")
+
+    async def ended(self) -> None:
+        """Its process has ended."""
+        await self._process.wait()
 
 
 @asynccontextmanager
