@@ -25,6 +25,8 @@ AWAY: Final = (
     asyncpg.InternalClientError,
 )
 _OWNERS_CONNECT_S: Final = 10.0
+_STATEMENT_S: Final = 10.0
+_IDLE_S: Final = 60.0
 
 
 class NotHandedOver(Exception):
@@ -41,6 +43,21 @@ def reachable() -> Iterator[None]:
         raise fault(
             FaultCode.UNAVAILABLE, "the record is away; nothing was changed", retry_after_s=2.0
         ) from error
+
+
+async def pool_of(dsn: str, password: str | None, name: str, *, most: int, schema: str | None = None) -> Any:
+    """A pool of `most` connections under a name that PostgreSQL lists; it connects when it is first used."""
+    path = {} if schema is None else {"search_path": schema}
+    return await asyncpg.create_pool(
+        dsn,
+        password=password,
+        min_size=0,
+        max_size=most,
+        timeout=CONNECT_S,
+        command_timeout=_STATEMENT_S,
+        max_inactive_connection_lifetime=_IDLE_S,
+        server_settings={"application_name": name, "timezone": "UTC", **path},
+    )
 
 
 @asynccontextmanager

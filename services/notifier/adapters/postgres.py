@@ -15,7 +15,7 @@ from flotilla.services.notifier.core.engines import EngineMemory
 from flotilla.services.notifier.core.fleet import HostMemory, QueueMemory
 from flotilla.services.notifier.ports import Batch, Command, Kept, Note, RepeatedCommand
 from flotilla.services.postgres.migrating import Migrations, statements
-from flotilla.services.postgres.reaching import CONNECT_S, acquired, as_owner, reachable
+from flotilla.services.postgres.reaching import acquired, as_owner, pool_of, reachable
 
 SCHEMA: Final = "notifier"
 LOGIN: Final = "flotilla_notifier"
@@ -25,7 +25,6 @@ MIGRATIONS: Final = Migrations(
     lock=0x4E6F7466,  # "Notf"
 )
 SQL: Final = statements("flotilla.services.notifier.adapters.queries")
-_STATEMENT_S: Final = 10.0
 _MAX_CONNECTIONS: Final = 3
 _FIRST_START: Final = "first_start"
 _SETTINGS, _CHANNELS, _MUTES = "setting", "channel", "mute"
@@ -41,20 +40,7 @@ class PostgresStore:
     @classmethod
     async def open(cls, dsn: str, password: str | None = None) -> Self:
         """A store that connects when it is first used."""
-        pool = await asyncpg.create_pool(
-            dsn,
-            password=password,
-            min_size=0,
-            max_size=_MAX_CONNECTIONS,
-            timeout=CONNECT_S,
-            command_timeout=_STATEMENT_S,
-            max_inactive_connection_lifetime=60.0,
-            server_settings={
-                "application_name": "flotilla-notifier",
-                "timezone": "UTC",
-                "search_path": SCHEMA,
-            },
-        )
+        pool = await pool_of(dsn, password, "flotilla-notifier", most=_MAX_CONNECTIONS, schema=SCHEMA)
         return cls(pool)
 
     async def close(self) -> None:

@@ -29,11 +29,10 @@ from flotilla.services.orchestrator.engines.ports import (
     StaleChange,
     Unstorable,
 )
-from flotilla.services.postgres.reaching import AWAY, CONNECT_S, acquired, reachable
+from flotilla.services.postgres.reaching import AWAY, CONNECT_S, acquired, pool_of, reachable
 
 log = get_logger(__name__)
 
-_STATEMENT_S: Final = 10.0
 _MAX_CONNECTIONS: Final = 4
 
 
@@ -46,16 +45,7 @@ class PostgresRecord:
     @classmethod
     async def open(cls, dsn: str, password: str | None = None) -> Self:
         """A record that connects when it is first used."""
-        pool = await asyncpg.create_pool(
-            dsn,
-            password=password,
-            min_size=0,
-            max_size=_MAX_CONNECTIONS,
-            timeout=CONNECT_S,
-            command_timeout=_STATEMENT_S,
-            max_inactive_connection_lifetime=60.0,
-            server_settings={"application_name": "flotilla-orchestrator", "timezone": "UTC"},
-        )
+        pool = await pool_of(dsn, password, "flotilla-orchestrator", most=_MAX_CONNECTIONS)
         return cls(pool)
 
     async def close(self) -> None:
