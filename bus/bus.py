@@ -4,6 +4,7 @@ import asyncio
 import random
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -76,6 +77,11 @@ class Bus:
     def is_connected(self) -> bool:
         """False while the connection is down; it comes back by itself."""
         return bool(self.client.is_connected)
+
+    @property
+    def certificate_ends(self) -> datetime | None:
+        """When the server's certificate ends; None for a connection that is not encrypted."""
+        return self.client.certificate_ends
 
     @property
     def endpoints(self) -> tuple[Endpoint, ...]:

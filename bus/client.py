@@ -4,7 +4,9 @@ Private methods are overridden, so nats-py is pinned to one minor version.
 """
 
 import asyncio
+import ssl
 from collections.abc import Awaitable, Callable, Mapping
+from datetime import UTC, datetime
 from typing import Any, Final
 
 import msgspec
@@ -114,14 +116,21 @@ class RobustClient(Client):
 
     def _connect_command(self) -> bytes:
         # Stock: whether a tls:// connection is encrypted is for the server to say, and to whoever stands in between.
-        if self.options.get("tls") is not None and not self._is_encrypted:
+        if self.options.get("tls") is not None and self._encryption is None:
             raise errors.Error("nats: the server does not encrypt")
         return super()._connect_command()
 
     @property
-    def _is_encrypted(self) -> bool:
+    def certificate_ends(self) -> datetime | None:
+        """When the certificate that the server showed ends; None where the connection is not encrypted."""
+        if (encryption := self._encryption) is None:
+            return None
+        return datetime.fromtimestamp(ssl.cert_time_to_seconds(encryption.getpeercert()["notAfter"]), UTC)
+
+    @property
+    def _encryption(self) -> Any:
         writer = getattr(self._transport, "_io_writer", None)
-        return writer is not None and writer.get_extra_info("ssl_object") is not None
+        return writer.get_extra_info("ssl_object") if writer is not None else None
 
     async def publish(
         self,

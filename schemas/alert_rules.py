@@ -219,5 +219,15 @@ BUS_LOST: Final = AlertRule(
     unit="seconds",
 )
 
+CERTIFICATE: Final = AlertRule(
+    code="certificate",
+    about=AlertAbout.FLEET,
+    severity=Severity.WARNING,
+    meaning="The certificate of the bus ends within the threshold. From then on nobody can connect to it anew.",
+    remedy="Renew it, have the server read it (`nats-server --signal reload`), and restart the notifier: it sees it where it connects.",
+    threshold=14.0,
+    unit="days until it ends",
+)
+
 RULES: Final = {rule.code: rule for rule in list(globals().values()) if isinstance(rule, AlertRule)}
 """Code → its row, in the order of this file."""

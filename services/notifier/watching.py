@@ -221,6 +221,7 @@ class Watch:
             turn.say(fleet.of_hosts_tick(hosts, turn.now, thresholds, heard_since))
             turn.say(fleet.of_queue_tick(self._ledger.queue, turn.now, thresholds))
             turn.say(fleet.of_surroundings(self._around, turn.now, thresholds))
+            turn.say(fleet.of_certificate(self._around, turn.now, thresholds))
             for record in list(self._ledger.records.values()):
                 if step := book.settled(record, turn.now):
                     turn.make(step)
@@ -236,8 +237,11 @@ class Watch:
     def _look_at_bus(self) -> None:
         is_there = self._bus is not None and self._bus.is_connected
         around, now = self._around, self._ledger.clock()
-        if is_there and around.bus_since is None:
-            self._around = msgspec.structs.replace(around, bus_since=now, bus_lost_at=None)
+        if self._bus is not None and is_there and around.bus_since is None:
+            ends = self._bus.certificate_ends
+            self._around = msgspec.structs.replace(
+                around, bus_since=now, bus_lost_at=None, certificate_ends=ends
+            )
         elif not is_there and around.bus_lost_at is None:
             self._around = msgspec.structs.replace(around, bus_since=None, bus_lost_at=now)
 

@@ -3,6 +3,7 @@
 import asyncio
 import subprocess
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import msgspec
@@ -87,6 +88,9 @@ async def test_services_speak_encrypted_also_after_the_server_was_killed(tls: Tl
     tls.start()
     await until(lambda: bus.is_connected)
     assert (await bus.client.jetstream().stream_info("EVENTS")).state.messages == 0
+    assert bus.certificate_ends is not None
+    left = bus.certificate_ends - datetime.now(UTC)
+    assert timedelta(days=1, hours=23) < left <= timedelta(days=2)
     await bus.close()
 
 

@@ -1,6 +1,6 @@
 """What is known of hosts, the queue and what the notifier depends on, and what the rules say of it. Pure."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 import msgspec
@@ -29,12 +29,16 @@ class QueueMemory(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
-    """What the notifier depends on: since when the bus is there (null: not), since when it is not, and when the orchestrator last was well."""
+    """What the notifier depends on: since when the bus is there (null: not), since when it is not, and when the orchestrator last was well.
+
+    `certificate_ends`: of the bus; null where it is not encrypted.
+    """
 
     bus_since: datetime | None = None
     bus_lost_at: datetime | None = None
     orchestrator_at: datetime | None = None
     orchestrator_says: str = ""
+    certificate_ends: datetime | None = None
 
 
 def of_host(host: str, now: datetime) -> tuple[HostMemory, list[Signal]]:
@@ -128,3 +132,12 @@ def of_surroundings(around: Surroundings, now: datetime, thresholds: Thresholds)
         text = f"the notifier has no connection to NATS for {away_s:.0f} s"
         signals.append(Signal(rule=alert_rules.BUS_LOST, about=FLEET, is_raised=True, text=text))
     return signals
+
+
+def of_certificate(around: Surroundings, now: datetime, thresholds: Thresholds) -> list[Signal]:
+    """Whether that of the bus is good for long enough."""
+    if (ends := around.certificate_ends) is None:
+        return []
+    limit = timedelta(days=thresholds.of(alert_rules.CERTIFICATE, FLEET, {}).threshold)
+    text = f"the certificate of the bus ends at {ends:%Y-%m-%d %H:%M} UTC"
+    return [Signal(rule=alert_rules.CERTIFICATE, about=FLEET, is_raised=ends - now < limit, text=text)]

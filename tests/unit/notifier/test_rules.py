@@ -192,6 +192,11 @@ HOST_HEARD = fleet.of_host("h1", NOW)[1]
 SILENT_S = 20.0
 QUIET = QuietData(what="quotes", age_s=121.0)
 
+
+def certificate(days: float) -> Signals:
+    return fleet.of_certificate(Surroundings(certificate_ends=NOW + timedelta(days=days)), NOW, THRESHOLDS)
+
+
 CASES: dict[str, tuple[Signals, Signals]] = {
     "engine_failed": (state(RunState.FAILED, reason=FailureReason.KILLED), state(RunState.TRADING)),
     "engine_silent": (state(RunState.UNKNOWN, host="h1"), state(RunState.TRADING)),
@@ -211,6 +216,7 @@ CASES: dict[str, tuple[Signals, Signals]] = {
         around(SILENT_S + 1, bus_since=NOW, orchestrator_at=NOW, orchestrator_says="the record is away"),
         around(SILENT_S + 1, bus_since=NOW, orchestrator_at=later(SILENT_S)),
     ),
+    "certificate": (certificate(13.9), certificate(14)),
     "bus_lost": (around(6, bus_lost_at=NOW), around(6, bus_since=later(6))),
 }
 """Of rules that last: what raises them, and what ends that."""
