@@ -14,6 +14,7 @@ from flotilla.engine_sidecar.engine.repairs.ib_unknown_contracts import repair_i
 from flotilla.engine_sidecar.engine.repairs.late_fills import repair_late_fills
 from flotilla.engine_sidecar.engine.repairs.okx_algo_orders import repair_okx_algo_orders
 from flotilla.engine_sidecar.engine.repairs.okx_fees import repair_okx_fees
+from flotilla.engine_sidecar.engine.repairs.okx_orders_once import repair_okx_orders_once
 from flotilla.engine_sidecar.engine.repairs.okx_reduce_only import repair_okx_reduce_only
 from flotilla.engine_sidecar.engine.repairs.reports_while_trading import repair_reports_while_trading
 from flotilla.engine_sidecar.engine.repairs.torn_positions import repair_torn_positions
@@ -36,3 +37,4 @@ def repair(kernel: Any) -> None:
         repair_okx_algo_orders(client)
         repair_okx_fees(client)
         repair_okx_reduce_only(client)
+        repair_okx_orders_once(client)
