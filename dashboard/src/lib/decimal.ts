@@ -59,6 +59,11 @@ export function amount(text: string, currency = "", isSigned = false): string {
   return sign + written(units, wanted);
 }
 
+/** Beside an axis, where there is no room for more digits than tell one line from the next. */
+export function onAxis(tick: number, currency = ""): string {
+  return Math.abs(tick) < 1e5 ? amount(String(tick), currency) : printed(String(Math.round(tick)));
+}
+
 /** As it was printed, with all of its digits, in groups of three; what is no plain number stays as it is. */
 export function printed(text: string): string {
   if (!/^[+-]?\d+(\.\d+)?$/.test(text)) return text;
