@@ -33,11 +33,18 @@ export function stop(id: string, policy: Policy | "", isForced: boolean): Promis
   return command(id, "stop", body, "stop asked", (row) => row.desired === "stopped");
 }
 
-export function start(id: string, isLive: boolean, isRestart: boolean): Promise<CommandReply> {
+/** With `config` it is started with that, which is stored for it then; without, with what is stored. */
+export function start(id: string, isLive: boolean, isRestart: boolean, config?: Bodies["EngineConfig"]): Promise<CommandReply> {
   const before = fleet.engines.get(id)?.session_id;
   const verb = isRestart ? "restart" : "start";
-  const body: Bodies["StoredStartBody"] & Bodies["RestartBody"] = { confirm_live_trading: isLive };
+  const body: Bodies["StoredStartBody"] & Bodies["RestartBody"] = { confirm_live_trading: isLive, ...(config ? { config } : {}) };
   return command(id, verb, body, `${verb} asked`, (row) => row.session_id !== before);
+}
+
+/** Keeps a configuration for the next start; what runs is not touched. */
+export function store(id: string, config: Bodies["EngineConfig"]): Promise<CommandReply> {
+  const body: Bodies["ConfigBody"] = { config };
+  return ask("PUT", engine(id, "config"), body);
 }
 
 /** Only halt, reduce and resume show in the row; what became of the others, the answer says. */

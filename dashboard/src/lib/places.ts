@@ -7,10 +7,10 @@ import { may, seesAll } from "./session.svelte";
 
 type Place = (typeof PAGES)[number];
 
-export const NAMES: Record<Place, string> = { fleet: "Fleet", ledger: "Ledger", backtests: "Backtests", hosts: "Hosts", alerts: "Alerts", audit: "Audit" };
+export const NAMES: Record<Place, string> = { fleet: "Fleet", ledger: "Ledger", start: "Start", backtests: "Backtests", hosts: "Hosts", alerts: "Alerts", audit: "Audit" };
 
 export function places(): Place[] {
-  return PAGES.filter((page) => (page === "audit" ? may("admin") : page === "alerts" ? seesAll() : true));
+  return PAGES.filter((page) => (page === "audit" ? may("admin") : page === "alerts" ? seesAll() : page === "start" ? may("trader") : true));
 }
 
 export function here(): Place {
