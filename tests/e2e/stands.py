@@ -65,6 +65,7 @@ from flotilla.services.gateway.settings import GatewaySettings
 from flotilla.stack.servers.nats import NatsServer
 from flotilla.stack.servers.ports import free_port
 from tests.access import create_token
+from tests.e2e.desks import Desk
 from tests.integration import gateways
 from tests.integration.logins import engine_login
 
@@ -442,9 +443,11 @@ class Stand:
         notifier = await self._connect(self._nats.settings(Actor.NOTIFIER))
         self.notifier = Notifier(notifier)
         self.orchestrator = gateways.Orchestrator(bus, notifier)
+        self.desk = Desk(bus, name_of(4), session_of(4))
         views = tuple(view_of(index) for index in range(self.engines))
         self.orchestrator.answers |= {
             **self.notifier.answers(),
+            **self.desk.answers(),
             "fleet.ledger.orders": orders_of,
             "fleet.ledger.positions": positions_of,
             "fleet.ledger.accounts": accounts_of,

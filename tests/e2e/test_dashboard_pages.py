@@ -8,10 +8,15 @@ from playwright.sync_api import BrowserContext, Locator, Page, expect
 
 from flotilla.schemas.access import Role
 from flotilla.schemas.alerting import AckAlert, MuteAlerts, RemoveChannel, SetChannel, SetRule
+from flotilla.schemas.backtest import RunBacktest
+from flotilla.schemas.engine import StartEngine
+from flotilla.schemas.fault import FieldError, invalid
 from flotilla.schemas.ledger import ReadOrders
+from flotilla.schemas.states import DesiredState, RunState
 from flotilla.schemas.telemetry import Severity
 from tests.e2e.browsers import DESKTOP, PHONE, Look
-from tests.e2e.stands import Stand, name_of, standing
+from tests.e2e.stands import Stand, name_of, session_of, standing
+from tests.integration.gateways import accepted
 
 WIDE = (1600, 900)
 
@@ -217,7 +222,154 @@ def test_an_engine_shows_what_is_open_and_how_its_equity_went(look: Look, stand:
     expect(page.get_by_role("region", name="Accounts", exact=True)).to_contain_text("free 20,000.00")
 
 
-PLACES = (f"engine/{name_of(4)}", "ledger", "alerts", "alerts?tab=rules", "alerts?tab=channels")
+REFUSED = "a status of 422"
+"""What a browser itself says of an answer that refuses what was typed."""
+CANDLES_MS = 1_000
+SHOW_CANDLES = """
+location.hash = '#/engine/%s';
+await new Promise(done => new MutationObserver((_, watch) => {
+  if (document.querySelector("[aria-label^='5000 candles'][aria-label*='10000 fills'] canvas")) { watch.disconnect(); done(); }
+}).observe(document.body, {subtree: true, childList: true, attributes: true}));
+"""
+
+
+def test_5000_candles_with_10000_fills_cost_less_than_a_second(look: Look, stand: Stand) -> None:
+    page = opened(look, stand, "hosts")
+    expect(page.get_by_role("row", name=re.compile("ldn-1"))).to_be_visible()
+    cost = look.costs_ms(SHOW_CANDLES % name_of(4))
+    assert cost < CANDLES_MS, cost
+    prices = page.get_by_role("region", name="Prices", exact=True)
+    expect(prices).to_contain_text(re.compile(r"2026-01-30.*▲ bought 0\.75 at 26,371\.7 in 3 fills", re.S))
+    expect(prices.get_by_role("link", name="TradingView Lightweight Charts™")).to_have_attribute(
+        "href", "https://www.tradingview.com/"
+    )
+    prices.get_by_role("button", name="Month").click()
+    expect(prices.get_by_role("img")).to_have_attribute("aria-label", re.compile("^32 candles"))
+    page.goto(f"{stand.address}/#/engine/{name_of(5)}")
+    expect(prices).to_contain_text("No instrument of it is known yet")
+
+
+def test_what_an_engine_is_started_with_is_checked_as_it_is_typed(look: Look, stand: Stand) -> None:
+    page = opened(look, stand, f"start/{name_of(11)}")
+    page.get_by_role("button", name="+ Add a strategy").click()
+    strategy = page.get_by_role("group", name="Strategy 1")
+    expect(strategy).to_contain_text("ema_cross takes these parameters")
+    strategy.get_by_label("slow ema period").fill("10")
+    expect(strategy).to_contain_text("must be less than slow_ema_period")
+    start = page.get_by_role("button", name=f"Start {name_of(11)}")
+    expect(start).to_be_disabled()
+    strategy.get_by_label("slow ema period").fill("1001")
+    expect(strategy).to_contain_text("must be 1000 or less")
+    strategy.get_by_label("slow ema period").fill("30")
+    page.get_by_label("Labels").fill("desk=fx, team=a")
+    confirm = page.get_by_role("region", name="Confirm")
+    expect(confirm.get_by_role("row", name=re.compile("labels.team"))).to_contain_text("a")
+    expect(confirm.get_by_role("row", name=re.compile("^strategies"))).to_contain_text("slow_ema_period")
+    stand.orchestrator.requests.clear()
+    stand.orchestrator.answers["fleet.engine.start"] = lambda asked: accepted(
+        asked.config.instance_id, session_id=session_of(11), message="starting"
+    )
+    start.click()
+    receipt = page.get_by_role("region", name="Receipt")
+    expect(receipt).to_contain_text(f"session {session_of(11)}")
+    (request,) = asked(stand, StartEngine)
+    assert request.config is not None
+    assert request.config.labels == {"desk": "fx", "team": "a"}
+    assert [one.parameters for one in request.config.strategies or ()] == [{"slow_ema_period": 30}]
+    assert not request.confirm_live_trading
+    stand.say(11, RunState.TRADING)
+    expect(receipt.get_by_role("status")).to_contain_text("Trading")
+    stand.say(11, RunState.STOPPED, desired=DesiredState.STOPPED)
+    look.forgive(REFUSED)
+
+
+def test_a_new_engine_with_real_money_needs_its_name_typed(look: Look, stand: Stand) -> None:
+    page = opened(look, stand, "start")
+    page.get_by_label("Name", exact=True).fill("my-live")
+    page.get_by_label("Template", exact=True).select_option("live_engine")
+    expect(page.get_by_text("It trades real money.")).to_be_visible()
+    page.get_by_role("button", name="+ Add a venue").click()
+    venue = page.get_by_role("group", name="Venue 1")
+    for field, text in (("Venue", "BYBIT"), ("Adapter", "bybit"), ("Secret", "bybit_main")):
+        venue.get_by_label(field, exact=True).fill(text)
+    page.get_by_role("button", name="+ Add a loss limit").click()
+    page.get_by_label("Currency of losses").fill("usdt")
+    start = page.get_by_role("button", name="Start my-live live")
+    page.get_by_label(re.compile("^Type my-live")).fill("my-liv")
+    expect(start).to_be_disabled()
+    page.get_by_label(re.compile("^Type my-live")).fill("my-live")
+    stand.orchestrator.requests.clear()
+    refusal = invalid(FieldError("config.venues[0].secret", "no secret bybit_main is known"))
+    stand.orchestrator.answers["fleet.engine.start"] = refusal
+    start.click()
+    expect(venue).to_contain_text("no secret bybit_main is known")
+    (request,) = asked(stand, StartEngine)
+    assert request.config is not None
+    assert request.confirm_live_trading
+    assert request.config.trades_money
+    assert [(one.name, one.secret) for one in request.config.venues] == [("BYBIT", "bybit_main")]
+    assert request.config.loss_limits is not None
+    assert request.config.loss_limits.currency == "USDT"
+    look.forgive(REFUSED)
+
+
+def test_a_backtest_is_run_from_a_form_and_followed_to_its_result(look: Look, stand: Stand) -> None:
+    page = opened(look, stand, "backtests?new=bt-fast")
+    expect(page.get_by_label("fast ema period")).to_have_value("10")
+    page.get_by_label("fast ema period").fill("50")
+    expect(page.get_by_text("must be less than slow_ema_period")).to_be_visible()
+    page.get_by_label("fast ema period").fill("20")
+    page.get_by_role("textbox", name="Name").fill("bt-mine")
+    page.get_by_role("button", name="Run bt-mine").click()
+    expect(page.get_by_role("heading", name="bt-mine")).to_be_visible()
+    expect(page.get_by_text("waits for a worker")).to_be_visible()
+    (request,) = asked(stand, RunBacktest)[-1:]
+    assert (request.backtest_id, request.config.strategy_config["fast_ema_period"]) == ("bt-mine", 20)
+    assert request.config.venues == ("BYBIT",)
+    stand.run(stand.desk.complete("bt-mine"))
+    expect(page.get_by_role("region", name="Figures")).to_contain_text(re.compile(r"Return\s*[+]12\.0 %"))
+    expect(page.get_by_role("img", name="Equity in USDT, 366 values").locator("canvas")).to_have_count(2)
+    expect(page.get_by_role("img", name=re.compile("candles of BTCUSDT.BYBIT, 110 fills"))).to_be_visible()
+    trades = page.get_by_role("table", name="Trades")
+    expect(trades).to_have_attribute("aria-rowcount", "111")
+    expect(trades).to_contain_text("\u2212120.00 USDT")
+    page.get_by_role("button", name="Verify").click()
+    verification = page.get_by_role("region", name="Verification")
+    expect(verification).to_contain_text("are equal, 110 fills compared")
+    page.get_by_role("tab", name="Manifest").click()
+    expect(page.get_by_label("Manifest: all that the run depended on")).to_contain_text('"seed": 7')
+    href = page.get_by_role("link", name="Tear sheet").get_attribute("href")
+    assert href == "/api/v1/nautilus/backtests/bt-mine/report"
+    look.forgive(REFUSED)
+
+
+def test_backtests_are_compared_and_cancelled(look: Look, stand: Stand) -> None:
+    page = opened(look, stand, "backtests")
+    expect(page.get_by_role("row", name=re.compile("bt-broken"))).to_contain_text("ZeroDivisionError")
+    for name in ("bt-fast", "bt-slow"):
+        page.get_by_role("checkbox", name=f"Select {name}").check()
+    page.get_by_role("link", name="Compare 2").click()
+    expect(page.get_by_role("row", name=re.compile("^Return [+]"))).to_contain_text(
+        re.compile("14.6 %.*5.8 %")
+    )
+    expect(page.get_by_role("row", name=re.compile("fast_ema_period"))).to_contain_text(re.compile("10.*40"))
+    overlay = page.get_by_role("img", name="Equity of bt-fast, bt-slow, each from 100 on")
+    expect(overlay.locator("canvas")).to_have_count(2)
+    page.goto(f"{stand.address}/#/backtests/bt-running")
+    page.get_by_role("button", name="Cancel").click()
+    expect(page.get_by_text("○ cancelled")).to_be_visible()
+
+
+PLACES = (
+    "start",
+    "backtests/bt-fast",
+    "backtests?compare=bt-fast,bt-slow",
+    f"engine/{name_of(4)}",
+    "ledger",
+    "alerts",
+    "alerts?tab=rules",
+    "alerts?tab=channels",
+)
 
 
 @pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
@@ -230,7 +382,9 @@ def test_axe_finds_nothing_and_no_page_scrolls_sideways(
     for place in PLACES:
         page.goto(f"{stand.address}/#/{place}")
         expect(page.locator("main h1")).to_be_visible()
-        expect(page.locator("main :is([data-alert], table, [role=tabpanel]):visible").first).to_be_visible()
+        expect(
+            page.locator("main :is([data-alert], table, [role=tabpanel], .fields):visible").first
+        ).to_be_visible()
         found += [f"{place}: {one}" for one in look.violations()]
         assert page.locator("main").evaluate("one => one.scrollWidth <= one.clientWidth"), place
     assert found == [], "\n".join(found)

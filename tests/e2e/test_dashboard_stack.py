@@ -45,6 +45,10 @@ def test_an_engine_is_watched_stopped_started_and_stopped_in_an_emergency(
     state(page, "Trading", STARTS_MS)
     expect(page.get_by_role("log", name="Log")).to_contain_text("EMACross", timeout=ENDS_MS)
     expect(page.get_by_role("region", name="Strategies")).to_contain_text("running")
+    prices = page.get_by_role("region", name="Prices", exact=True)
+    candles = re.compile(r"^\d+ candles of SPX\.SIM, [1-9]\d* fills?")
+    expect(prices.get_by_role("img", name=candles)).to_be_visible(timeout=ENDS_MS)
+    expect(prices).not_to_contain_text("lie outside")
     page.get_by_role("tab", name="Events").click()
     expect(page.get_by_role("cell", name="trading", exact=True)).to_be_visible(timeout=ENDS_MS)
 
