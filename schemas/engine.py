@@ -160,7 +160,9 @@ class EngineView(msgspec.Struct, frozen=True, kw_only=True):
     `is_brake_taken` when the session that runs was heard to obey it, null while none is in sight. `losses` is what its loss
     limits know, of a session that is heard else from the record; `trading_hours` what its schedule lets pass, null while none is in sight.
     `dead_man` is what that session does by itself when no orchestrator is heard any more; null: nothing, or none is in sight.
-    `is_removed`: it is in no list any more, which its last view tells.
+    `is_removed`: it is in no list any more, which its last view tells. `version` counts the changes of the engine on record: of two
+    views the one with the higher number is newer (0: from an orchestrator that does not tell). `created_at` is when it came on record,
+    `restarts_until` when each of `restarts` will no longer count.
     """
 
     instance_id: InstanceId
@@ -184,6 +186,9 @@ class EngineView(msgspec.Struct, frozen=True, kw_only=True):
     trading_hours: HoursView | None = None
     dead_man: DeadMan | None = None
     is_removed: bool = False
+    version: int = 0
+    created_at: datetime | None = None
+    restarts_until: tuple[datetime, ...] = ()
 
 
 class FleetStatus(msgspec.Struct, frozen=True, kw_only=True):

@@ -30,6 +30,7 @@ from flotilla.services.orchestrator.engines.core.restarts import (
     standing_alerts,
 )
 from flotilla.services.orchestrator.engines.core.sightings import Sight
+from flotilla.services.orchestrator.engines.core.views import record_view
 from tests.unit.orchestrator.makers import (
     HOSTS,
     NOW,
@@ -261,3 +262,12 @@ def test_within_any_window_no_more_than_the_budget_is_made(
         present, number = begun.engine, number + 1
     for first in made:
         assert sum(first <= each < first + window_s for each in made) <= most
+
+
+def test_a_view_says_until_when_each_restart_counts_so_that_who_keeps_it_need_not_ask() -> None:
+    policy = RestartPolicy(max_restarts=5, window_s=60.0)
+    view = record_view(
+        replace(engine(), restart_policy=policy, restarts=(after(-61), after(-30), after(0))), NOW
+    )
+    assert (view.restarts, view.restarts_until) == (2, (after(30), after(60)))
+    assert record_view(replace(engine(), restarts=(after(-1),)), NOW).restarts == 0

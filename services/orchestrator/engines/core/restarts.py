@@ -31,10 +31,13 @@ its budget the engine is wanted back.
 
 def recent(engine: Engine, now: datetime) -> tuple[datetime, ...]:
     """The restarts that count against the budget."""
-    if engine.restart_policy is None:
-        return ()
-    window = timedelta(seconds=engine.restart_policy.window_s)
-    return tuple(at for at in engine.restarts if now - at < window)
+    return tuple(at for at in engine.restarts if now < until(engine, at))
+
+
+def until(engine: Engine, made_at: datetime) -> datetime:
+    """When a restart that was made at a time no longer counts; without a policy it never did."""
+    policy = engine.restart_policy
+    return made_at + timedelta(seconds=policy.window_s) if policy else made_at
 
 
 def backoff(policy: RestartPolicy, made: int) -> timedelta:

@@ -10,7 +10,7 @@ from flotilla.schemas.loss_limits import NOTHING_KEPT, LossesView
 from flotilla.schemas.states import ClientState
 from flotilla.services.orchestrator.core.record_time import on_wall
 from flotilla.services.orchestrator.engines.core.model import Engine, Session
-from flotilla.services.orchestrator.engines.core.restarts import recent
+from flotilla.services.orchestrator.engines.core.restarts import recent, until
 from flotilla.services.orchestrator.engines.core.session import WITH_PROBLEMS
 from flotilla.services.orchestrator.engines.core.sightings import FleetSightings
 
@@ -45,17 +45,21 @@ def session_view(session: Session) -> SessionView:
 
 def record_view(engine: Engine, now: datetime) -> EngineView:
     """An engine as the record has it, without telemetry."""
+    counted = recent(engine, now)
     return EngineView(
         instance_id=engine.instance_id,
         state=client_state(engine.session),
         desired=engine.desired,
         config=engine.shown_config,
         session=session_view(engine.session) if engine.session else None,
-        restarts=len(engine.restarts),
+        restarts=len(counted),
         restart_at=on_wall(engine.restart_at, now) if engine.restart_at else None,
         brake=engine.brake,
         losses=_losses(engine),
         is_removed=engine.is_removed,
+        version=engine.version,
+        created_at=engine.created_at,
+        restarts_until=tuple(on_wall(until(engine, at), now) for at in counted),
     )
 
 
@@ -63,7 +67,6 @@ def live_view(engine: Engine, sightings: FleetSightings, now: datetime) -> Engin
     """An engine with what was heard of its present session."""
     view = msgspec.structs.replace(
         record_view(engine, now),
-        restarts=len(recent(engine, now)),
         stop_flag=sightings.stop_flag(engine.instance_id, now, is_worker=engine.is_worker),
     )
     session = engine.session
