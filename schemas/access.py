@@ -27,8 +27,10 @@ class Role(StrEnum):
 
     def includes(self, needed: "Role") -> bool:
         """True when whoever has this role may do what `needed` may."""
-        order = list(Role)
-        return order.index(self) >= order.index(needed)
+        return _RANKS[self] >= _RANKS[needed]
+
+
+_RANKS: Final = {role: rank for rank, role in enumerate(Role)}
 
 
 TokenName: TypeAlias = Annotated[

@@ -35,13 +35,20 @@ class Meter(Collector):
             registry=None,
             buckets=_LAG_S,
         )
+        self._series: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
         self.requests = 0
 
     def observe(self, method: str, route: str, status: int, seconds: float) -> None:
         """Counts one answer."""
         self.requests += 1
-        self._counts.labels(method, route, str(status)).inc()
-        self._seconds.labels(method, route).observe(seconds)
+        key = (method, route, status)
+        if (series := self._series.get(key)) is None:
+            series = self._series[key] = (
+                self._counts.labels(method, route, str(status)),
+                self._seconds.labels(method, route),
+            )
+        series[0].inc()
+        series[1].observe(seconds)
 
     def lagged(self, seconds: float) -> None:
         """A client of the fleet took what had changed so long ago."""

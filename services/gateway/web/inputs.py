@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, Final
 
 import msgspec
@@ -18,6 +18,8 @@ from flotilla.schemas.ids import RequestId
 from flotilla.schemas.numbers import infinite_at, read_leniently
 from flotilla.services.gateway.web.queries import PATH_TYPES
 
+_PATHS: Final = 1_024
+"""Ids of paths that are kept in mind, found sound: the same ones are asked for again and again."""
 _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
 
@@ -96,38 +98,45 @@ def read_request_id(headers: Mapping[str, str]) -> str | None:
 
 def read_path(given: Mapping[str, str]) -> dict[str, str]:
     """The ids that stand in the path. Raises FaultError `invalid` for one that could be no id."""
-    return {name: str(convert(value, PATH_TYPES[name], name)) for name, value in given.items()}
+    return {name: _path_id(name, value) for name, value in given.items()}
+
+
+@lru_cache(maxsize=_PATHS)
+def _path_id(name: str, value: str) -> str:
+    return str(convert(value, PATH_TYPES[name], name))
 
 
 def read_query[Q: msgspec.Struct](given: Iterable[tuple[str, str]], into: type[Q]) -> Q:
     """The query parameters as a struct. Raises FaultError `invalid` that names every one that is wrong, unknown or given twice."""
-    fields = msgspec.structs.fields(into)
-    wanted = {field.encode_name: field.type for field in fields}
-    own_names = {field.encode_name: field.name for field in fields}
+    fields = _fields(into)
     values: dict[str, Any] = {}
     problems: list[FieldError] = []
     named: set[str] = set()
     for key, text in given:
-        name = key if key in wanted else snake_name(key)
-        if name not in wanted:
+        name = key if key in fields else snake_name(key)
+        if name not in fields:
             problems.append(FieldError(key[:100], "unknown query parameter"))
         elif name in named:
             problems.append(FieldError(name, "given twice"))
         else:
             named.add(name)
             try:
-                values[own_names[name]] = _parsed(text, wanted[name])
+                values[fields[name].name] = _parsed(text, fields[name].type)
             except msgspec.ValidationError as error:
-                said = with_choices(str(error), "", wanted[name])
-                problems.append(FieldError(name, _meant(wanted[name], said)))
+                said = with_choices(str(error), "", fields[name].type)
+                problems.append(FieldError(name, _meant(fields[name].type, said)))
     problems += [
-        FieldError(field.encode_name, "missing")
-        for field in fields
-        if field.required and field.encode_name not in named
+        FieldError(name, "missing") for name, field in fields.items() if field.required and name not in named
     ]
     if problems:
         raise invalid(*problems)
     return into(**values)
+
+
+@cache
+def _fields(into: type[msgspec.Struct]) -> Mapping[str, msgspec.structs.FieldInfo]:
+    """By their names outside."""
+    return {field.encode_name: field for field in msgspec.structs.fields(into)}
 
 
 def read_body[B](body: bytes, into: type[B], *, is_optional: bool, fill: Mapping[str, str]) -> B:

@@ -2,9 +2,14 @@
 
 import ipaddress
 from collections.abc import Collection, Sequence
+from functools import lru_cache
+from typing import Final
 from urllib.parse import urlsplit
 
 from flotilla.schemas.fault import FaultCode, fault
+
+_HOSTS: Final = 256
+"""Names that are kept in mind, read: the same few come with every request."""
 
 
 def check_host(hosts: Sequence[str], names: Collection[str]) -> None:
@@ -37,6 +42,7 @@ def check_origin(origins: Sequence[str], hosts: Sequence[str], allowed: Collecti
             )
 
 
+@lru_cache(maxsize=_HOSTS)
 def _name(host: str) -> str:
     try:
         return (urlsplit(f"//{host}").hostname or "").removesuffix(".")
@@ -51,6 +57,7 @@ def _authority(origin: str) -> str:
         return ""
 
 
+@lru_cache(maxsize=_HOSTS)
 def _is_address(name: str) -> bool:
     try:
         ipaddress.ip_address(name)
