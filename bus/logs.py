@@ -39,6 +39,11 @@ class Logger:
     def __init__(self, name: str) -> None:
         self._logger = logging.getLogger(name)
 
+    @property
+    def is_debugging(self) -> bool:
+        """True while `debug` says anything: for who would have to find out first what to say."""
+        return self._logger.isEnabledFor(logging.DEBUG)
+
     def debug(self, event: str, **fields: Any) -> None:
         """For developers."""
         self._log(logging.DEBUG, event, fields)

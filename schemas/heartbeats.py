@@ -18,6 +18,12 @@ HOST_AWAY_S: Final = 2.5
 The shortest: each second costs money, and to ask an engine whose supervisor is there after all does no harm. Longer than
 the two seconds of a supervisor whose runtime hangs.
 """
+ORCHESTRATOR_UNHEARD_S: Final = 3.0
+"""A gateway that has not heard the orchestrator for so long answers nothing from its memory any more: it asks, and when nobody answers,
+it says that nobody knows.
+
+Two beats may be lost or late. What it says until then is what the orchestrator said last, with the age of what engines said themselves.
+"""
 UNHEALTHY_AFTER_S: Final = 5.0
 """REST does not call an engine healthy that was not heard for so long. People read it; nothing is done because of it."""
 HOST_OUT_OF_SIGHT: Final = timedelta(seconds=6)

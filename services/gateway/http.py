@@ -16,7 +16,7 @@ from flotilla.schemas.decoding import MAX_BODY_BYTES
 from flotilla.schemas.fault import Fault, FaultCode, FaultError, fault
 from flotilla.schemas.ids import new_request_id
 from flotilla.services.gateway.live.gateway import Gateway
-from flotilla.services.gateway.live.scope import narrowed
+from flotilla.services.gateway.live.scope import engine_of, narrowed
 from flotilla.services.gateway.routes.route import Route
 from flotilla.services.gateway.routes.table import ROUTES
 from flotilla.services.gateway.web.answer import response
@@ -30,6 +30,10 @@ log = get_logger(__name__)
 
 _NOTHING_RUNS: Final = "default-src 'none'; frame-ancestors 'none'"
 """For everything that is no page."""
+_NOISE: Final = frozenset(
+    {"/healthz", "/readyz", "/metrics", *(route.path for route in ROUTES if route.is_polled)}
+)
+"""What probes and pages ask for all the time would hide what people do, unless it fails. The figures count it."""
 _METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 _REQUEST_ID: Final = web.RequestKey("request_id", str)
 _TOKEN: Final = web.RequestKey("token", TokenRecord)
@@ -45,7 +49,8 @@ def application(gateway: Gateway) -> web.Application:
     """The application, ready to be served."""
     app = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=[_conversation(gateway)])
     app.on_response_prepare.append(_common_headers(gateway.settings.origins))
-    for route in ROUTES:
+    # The router tries one path after the other: those that are asked for most come first.
+    for route in sorted(ROUTES, key=lambda route: not route.is_polled):
         if route.method == "GET" and not route.is_stream:
             app.router.add_get(route.path, _endpoint(gateway, route), name=route.name)
         else:
@@ -69,10 +74,15 @@ def _conversation(gateway: Gateway) -> Any:
         with bind(request_id=request[_REQUEST_ID]), gateway.door.handling(request.transport):
             response = fault_response(refusal) if refusal else await _answer(gateway, request, handler)
             seconds = time.perf_counter() - started
-            route = _route_path(request)
+            path = _route_path(request)
             method = request.method if request.method in _METHODS else "OTHER"
-            gateway.meter.observe(method, route, response.status, seconds)
-            _log_access(request, response, seconds)
+            gateway.meter.observe(method, path, response.status, seconds)
+            _log_access(
+                request,
+                response,
+                seconds,
+                is_noise=method == "GET" and path in _NOISE and response.status < 400,
+            )
         return response
 
     return converse
@@ -112,14 +122,20 @@ def _endpoint(gateway: Gateway, route: Route) -> Next:
         except FaultError as error:
             _turned_away(gateway, request, route, error.fault)
             raise
-        return response(await route.handler(gateway, ask))
+        if not route.may_change_engines:
+            return response(await route.handler(gateway, ask))
+        try:
+            return response(await route.handler(gateway, ask))
+        finally:
+            # Also where it failed, or the client left: it may have been carried out all the same.
+            gateway.reads.doubt(engine_of(ask))
+            gateway.containers.forget()
 
     return answer
 
 
 def _admit(gateway: Gateway, request: web.Request, route: Route) -> None:
     """Raises FaultError for who may not do it: `busy` for who asks too often, with or without a good token."""
-    SPEAKS_FOR.set(Caller(origin=request.remote or "", via="rest"))
     token = _whose(gateway, request)
     request[_TOKEN] = token
     SCOPE.set(token.labels)
@@ -182,7 +198,7 @@ def _signed_in(gateway: Gateway, request: web.Request, cookie: str) -> TokenReco
 async def _read(gateway: Gateway, request: web.Request, route: Route) -> Ask[Any, Any]:
     path = read_path(request.match_info)
     takes = route.signature
-    query = read_query(request.query.items(), takes.query)
+    query = read_query(request.query.items() if request.query_string else (), takes.query)
     body = None
     if takes.body is not None:
         instance_id = path.get("instance_id") or getattr(query, "instance_id", None)
@@ -261,10 +277,13 @@ def _route_path(request: web.Request) -> str:
     return resource.canonical if resource is not None else "unmatched"
 
 
-def _log_access(request: web.Request, response: web.StreamResponse, seconds: float) -> None:
+def _log_access(
+    request: web.Request, response: web.StreamResponse, seconds: float, *, is_noise: bool
+) -> None:
+    is_noise = is_noise or response.status == 429  # whoever asks too often does so by the hundred
+    if is_noise and not log.is_debugging:
+        return
     token = request.get(_TOKEN)
-    # Probes come every few seconds, and whoever asks too often by the hundred: both would hide what people do.
-    is_noise = request.path in ("/healthz", "/readyz", "/metrics") or response.status == 429
     say = log.debug if is_noise else log.info
     say(
         "request",

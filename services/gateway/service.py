@@ -21,6 +21,8 @@ from flotilla.services.gateway.docs.page import render
 from flotilla.services.gateway.fleet.probes import own_figures
 from flotilla.services.gateway.http import SCOPE, SPEAKS_FOR, application
 from flotilla.services.gateway.live.connections import Connection, Door
+from flotilla.services.gateway.live.containers import KnownContainers
+from flotilla.services.gateway.live.engine_reads import EngineReads
 from flotilla.services.gateway.live.fleet_memory import FleetMemory
 from flotilla.services.gateway.live.gateway import Gateway
 from flotilla.services.gateway.live.hosts import KnownHosts
@@ -77,6 +79,8 @@ def assemble(bus: Bus, settings: GatewaySettings) -> Gateway:
         bus=bus,
         hub=hub,
         fleet=fleet,
+        reads=EngineReads(bus, fleet),
+        containers=KnownContainers(bus),
         labels=labels,
         watch=FleetWatch(bus),
         hosts=KnownHosts(bus),
@@ -102,6 +106,7 @@ async def serve(bus: Bus, settings: GatewaySettings) -> AsyncIterator[GatewayPro
     await gateway.watch.start()
     await gateway.hosts.start()
     await gateway.fleet.start()
+    await gateway.containers.start()
     tasks = Tasks()
     tasks.start(gateway.refusals.run(), name="refusals")
     tasks.start(gateway.hub.run(), name="events")
@@ -129,6 +134,7 @@ async def serve(bus: Bus, settings: GatewaySettings) -> AsyncIterator[GatewayPro
         gateway.hub.close()
         gateway.fleet.close()
         await tasks.close()
+        await gateway.containers.close()
         await runner.cleanup()
 
 

@@ -72,6 +72,7 @@ async def cancel_backtest(gateway: Gateway, ask: Ask[NoQuery, None]) -> Backtest
     """A backtest whose process is gone. Raises FaultError `conflict` when it had ended, `outcome_unknown` when it may still run."""
     which = WhichBacktest(backtest_id=ask.path["backtest_id"], request_id=ask.request_id)
     view = await gateway.bus.call(contract.BACKTEST_CANCEL, which)
+    gateway.fleet.hear(view)  # it is not to be shown as running by whoever asks next
     refuse_unless_cancelled(view.status, f"backtest {view.backtest_id}", {"backtest_id": view.backtest_id})
     message = f"backtest {view.backtest_id} is cancelled, and nothing of it runs any more"
     return BacktestCommandReply(message=message, backtest_id=view.backtest_id, status=view.status)
@@ -101,6 +102,9 @@ async def verify_backtest(gateway: Gateway, ask: Ask[NoQuery, VerifyBody]) -> Ve
 
 async def running_backtests(gateway: Gateway) -> tuple[dict[str, ActiveBacktest], int | None]:
     """Those that run, by id, and how many there are; None when nobody could tell, which fails no status."""
+    if gateway.fleet.is_current:
+        known = gateway.fleet.running_backtests()
+        return {view.backtest_id: views.active_backtest(view) for view in known}, len(known)
     request = ListBacktests(status=BacktestStatus.RUNNING)
     try:
         found = await gateway.bus.call(contract.BACKTEST_LIST, request, timeout_s=_STATUS_TIMEOUT_S)

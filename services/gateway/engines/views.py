@@ -1,7 +1,8 @@
 """What the bus says, in the shapes of the REST contract."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, Final
 
 from msgspec import UNSET
@@ -21,6 +22,8 @@ UNKNOWN: Final = "--"
 """What `docker stats` prints for a figure that it does not have."""
 _BINARY: Final = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 _DECIMAL: Final = ("B", "kB", "MB", "GB", "TB", "PB")
+_FIGURES: Final = 1_024
+"""Engines whose figures are kept in mind as they are printed: they are others once a second, and asked for more often."""
 _NUMBERS: Final = Resources.__struct_fields__
 
 
@@ -34,8 +37,9 @@ def decimal_size(count: int) -> str:
     return _size(count, 1000, _DECIMAL, 3)
 
 
+@lru_cache(maxsize=_FIGURES)
 def resource_usage(resources: Resources | None) -> dict[str, Any]:
-    """The contract's `resource_usage` of one engine; strings read `--` and numbers are null for what is not known."""
+    """The contract's `resource_usage` of one engine; strings read `--` and numbers are null for what is not known. Not to be changed."""
     if resources is None:
         strings = ("cpu_percent", "memory_usage", "memory_percent", "network_io", "block_io")
         return {**dict.fromkeys(strings, UNKNOWN), **dict.fromkeys(_NUMBERS)}
@@ -71,6 +75,8 @@ _OPEN_WORDS: Final = {
     ClientState.STOPPING: "stopping",
 }
 NO_CONTAINERS: Final = "No active containers"
+
+_NO_CONTAINERS: Final[Mapping[str, ContainerFacts]] = {}
 
 _TRANSITIONS: Final = (ClientState.STARTING, ClientState.STOPPING)
 _CONTAINED: Final = (
@@ -115,9 +121,10 @@ def command_data(
     )
 
 
-def status_view(fleet: FleetStatus, containers: Iterable[ContainerFacts] = ()) -> replies.StatusView:
-    """The contract's status: of the engine meant, with figures of all that are active."""
-    facts = {container.session_id: container for container in containers}
+def status_view(
+    fleet: FleetStatus, facts: Mapping[str, ContainerFacts] = _NO_CONTAINERS
+) -> replies.StatusView:
+    """The contract's status: of the engine meant, with figures of all that are active; `facts` are of containers, by session."""
     engine, active = fleet.engine, fleet.active
     session = engine.session if engine else None
     health = _spread(engine, active, health_check) or {"overall_status": "no_containers"}
@@ -181,7 +188,7 @@ def overall_health(engines: Sequence[EngineView]) -> str:
     )
 
 
-def container_info(engine: EngineView, facts: dict[str, ContainerFacts]) -> dict[str, Any]:
+def container_info(engine: EngineView, facts: Mapping[str, ContainerFacts]) -> dict[str, Any]:
     """The session's container; `status` unknown and `running` null when no host reported it."""
     session = engine.session
     seen = facts.get(session.session_id) if session else None
@@ -291,7 +298,9 @@ def catalog_summary(view: CatalogView) -> replies.CatalogSummary:
 
 
 def _spread(
-    engine: EngineView | None, active: Sequence[EngineView], describe: Callable[[EngineView], dict[str, Any]]
+    engine: EngineView | None,
+    active: Sequence[EngineView],
+    describe: Callable[[EngineView], dict[str, Any]],
 ) -> dict[str, Any] | None:
     if not active:
         return None

@@ -1,7 +1,10 @@
-"""What can be read: one bus call each, shown in the shape of the contract."""
+"""What can be read, in the shape of the contract: engines from memory while it is current, all else by one bus call each."""
 
+import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any, Final
+from functools import lru_cache
+from typing import Final
 
 import msgspec
 
@@ -15,16 +18,17 @@ from flotilla.schemas.engine import (
     ListSessions,
     ReadEvents,
     ReadLogs,
-    WhichEngine,
 )
-from flotilla.schemas.fault import Fault, FaultCode, FaultError, fault
+from flotilla.schemas.fault import Fault, FaultCode, FaultError
 from flotilla.schemas.host import ListHosts
 from flotilla.schemas.labels import matches, read_labels
-from flotilla.schemas.session import ContainerFacts, ListContainers
 from flotilla.services.gateway.backtests.handlers import running_backtests
 from flotilla.services.gateway.engines import replies, views
+from flotilla.services.gateway.live.aged import Aged, age_json
 from flotilla.services.gateway.live.gateway import Gateway
+from flotilla.services.gateway.live.known_engines import Shown
 from flotilla.services.gateway.live.scope import both, scope_of
+from flotilla.services.gateway.web.answer import Encoded
 from flotilla.services.gateway.web.inputs import Ask
 from flotilla.services.gateway.web.queries import (
     EngineLogQuery,
@@ -42,14 +46,15 @@ log = get_logger(__name__)
 UNKNOWN: Final = "unknown"
 """The state to tell when nobody can tell it."""
 _DEPENDENCY: Final = (FaultCode.UNAVAILABLE, FaultCode.INTERNAL)
-_CONTAINERS_TIMEOUT_S: Final = 2.0
+_METRICS: Final = "metrics"
+_LISTS: Final = 8
+"""Lists that are kept in mind, as they were asked for last: an engine that changes is another object, and makes another list."""
 
 
 async def read_status(gateway: Gateway, ask: Ask[EngineQuery, None]) -> replies.StatusReply:
     """The engine meant; the truth in the body also when the orchestrator does not answer."""
-    which = WhichEngine(instance_id=ask.query.instance_id)
     try:
-        fleet = await gateway.bus.call(contract.ENGINE_STATUS, which)
+        fleet = await gateway.reads.status(ask.query.instance_id)
     except FaultError as error:
         if error.fault.code not in _DEPENDENCY:
             raise
@@ -57,7 +62,7 @@ async def read_status(gateway: Gateway, ask: Ask[EngineQuery, None]) -> replies.
     scope = scope_of(ask)
     active = tuple(engine for engine in fleet.active if matches(engine.config.labels, scope))
     fleet = msgspec.structs.replace(fleet, active=active)
-    containers = await _containers(gateway) if fleet.active else ()
+    containers = await gateway.containers.read() if fleet.active else {}
     status = views.status_view(fleet, containers)
     sees_backtests = ask.token is not None and ask.token.role.includes(Role.VIEWER) and not scope
     running, count = await running_backtests(gateway) if sees_backtests else ({}, None)
@@ -73,11 +78,10 @@ async def read_health(gateway: Gateway, ask: Ask[NoQuery, None]) -> replies.Heal
     scope = scope_of(ask)
     try:
         request = ListEngines(active=True, limit=1000, labels=scope)
-        active = (await gateway.bus.call(contract.ENGINE_LIST, request)).engines
+        active = await _list(gateway, request)
         latest = None
         if not active:
-            request = ListEngines(limit=1, labels=scope)
-            recent = (await gateway.bus.call(contract.ENGINE_LIST, request)).engines
+            recent = await _list(gateway, ListEngines(limit=1, labels=scope))
             latest = recent[0] if recent else None
     except FaultError as error:
         if error.fault.code not in _DEPENDENCY:
@@ -104,14 +108,14 @@ async def read_catalog(gateway: Gateway, _: Ask[NoQuery, None]) -> replies.Catal
     return replies.CatalogReply(catalog=views.catalog_summary(view))
 
 
-async def list_engines(gateway: Gateway, ask: Ask[ListQuery, None]) -> replies.EnginesReply:
+async def list_engines(gateway: Gateway, ask: Ask[ListQuery, None]) -> Encoded[replies.EnginesReply]:
     """Engines, most recent first."""
     labels = both(scope_of(ask), read_labels(ask.query.label, "label"))
     if labels is None:
-        return replies.EnginesReply(engines=(), total_count=0)
+        return _engines((), 0)
     request = ListEngines(active=ask.query.active, limit=ask.query.limit, labels=labels)
-    found = await gateway.bus.call(contract.ENGINE_LIST, request)
-    return replies.EnginesReply(engines=found.engines, total_count=found.total_count)
+    found = await gateway.reads.page(request)
+    return _engines(found.engines, found.total_count)
 
 
 async def list_hosts(gateway: Gateway, ask: Ask[HostsQuery, None]) -> replies.HostsReply:
@@ -123,20 +127,17 @@ async def list_hosts(gateway: Gateway, ask: Ask[HostsQuery, None]) -> replies.Ho
 
 async def read_engine(gateway: Gateway, ask: Ask[NoQuery, None]) -> replies.EngineReply:
     """One engine. Raises FaultError `not_found`."""
-    return replies.EngineReply(engine=await _engine(gateway, ask))
+    engine = await gateway.reads.one(ask.path["instance_id"])
+    return replies.EngineReply(engine=engine.at(time.monotonic()))
 
 
-async def read_metrics(gateway: Gateway, ask: Ask[NoQuery, None]) -> replies.MetricsReply:
+async def read_metrics(gateway: Gateway, ask: Ask[NoQuery, None]) -> Encoded[replies.MetricsReply]:
     """The figures of one engine. Raises FaultError `not_found`."""
-    engine = await _engine(gateway, ask)
-    return replies.MetricsReply(
-        instance_id=engine.instance_id,
-        session_id=engine.session.session_id if engine.session else None,
-        heartbeat_age_s=engine.heartbeat_age_s,
-        is_frozen=engine.is_frozen,
-        metrics=engine.metrics,
-        resources=engine.resources,
-    )
+    engine = await gateway.reads.one(ask.path["instance_id"])
+    figures = engine.memo.get(_METRICS)
+    if figures is None:
+        figures = engine.memo[_METRICS] = Aged.of(_metrics(engine.view))
+    return Encoded(figures.at(engine.age_s(time.monotonic())))
 
 
 async def read_events(gateway: Gateway, ask: Ask[EventQuery, None]) -> replies.EventsReply:
@@ -169,24 +170,39 @@ async def _logs(gateway: Gateway, query: LogQuery, instance_id: str | None) -> r
     return replies.LogsReply(instance_id=found.instance_id, logs=found.lines, total_lines=found.total_lines)
 
 
-async def _engine(gateway: Gateway, ask: Ask[Any, None]) -> EngineView:
-    instance_id = ask.path["instance_id"]
-    status = await gateway.bus.call(contract.ENGINE_STATUS, WhichEngine(instance_id=instance_id))
-    if status.engine is None:
-        raise fault(FaultCode.NOT_FOUND, f"no engine {instance_id} is known")
-    return status.engine
+async def _list(gateway: Gateway, request: ListEngines) -> tuple[EngineView, ...]:
+    found, now_s = await gateway.reads.page(request), time.monotonic()
+    return tuple(engine.at(now_s) for engine in found.engines)
 
 
-async def _containers(gateway: Gateway) -> tuple[ContainerFacts, ...]:
-    """What the hosts report. Without an answer a status still has its state, from the record."""
-    try:
-        answer = await gateway.bus.call(
-            contract.CONTAINER_LIST, ListContainers(), timeout_s=_CONTAINERS_TIMEOUT_S
-        )
-    except FaultError as error:
-        log.warning("containers not read for a status", error=str(error))
-        return ()
-    return answer.containers
+def _engines(engines: Sequence[Shown], total_count: int) -> Encoded[replies.EnginesReply]:
+    """The reply, of the bytes that are there of each engine."""
+    now_s = time.monotonic()
+    ages = tuple([age_json(engine.age_s(now_s)) for engine in engines])
+    return Encoded(_template(tuple(engines), total_count) % ages)
+
+
+@lru_cache(maxsize=_LISTS)
+def _template(engines: tuple[Shown, ...], total_count: int) -> bytes:
+    """The reply, to be formatted with the ages of its engines."""
+    every = (Aged.of(engine.view) for engine in engines)
+    shown = b",".join(b"%b%%b%b" % (_literal(each.before), _literal(each.behind)) for each in every)
+    return b'{"success":true,"engines":[%b],"total_count":%d}' % (shown, total_count)
+
+
+def _literal(text: bytes) -> bytes:
+    return text.replace(b"%", b"%%")
+
+
+def _metrics(engine: EngineView) -> replies.MetricsReply:
+    return replies.MetricsReply(
+        instance_id=engine.instance_id,
+        session_id=engine.session.session_id if engine.session else None,
+        heartbeat_age_s=engine.heartbeat_age_s,
+        is_frozen=engine.is_frozen,
+        metrics=engine.metrics,
+        resources=engine.resources,
+    )
 
 
 def _unknown_status(problem: Fault, instance_id: str | None) -> replies.StatusReply:

@@ -4,6 +4,7 @@ What may have been missed while the bus was away is asked for; until it is answe
 """
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
@@ -16,10 +17,12 @@ from flotilla.bus.logs import get_logger
 from flotilla.schemas import contract
 from flotilla.schemas.access import TokenRecord
 from flotilla.schemas.alerting import AlertChange, AlertState, ListAlerts
-from flotilla.schemas.backtest import BacktestView, ListBacktests
+from flotilla.schemas.backtest import BacktestStatus, BacktestView, ListBacktests
+from flotilla.schemas.contract import Actor
 from flotilla.schemas.engine import EngineView, ListEngines
 from flotilla.schemas.fault import FaultCode, FaultError, fault
 from flotilla.schemas.health import Health
+from flotilla.schemas.heartbeats import ORCHESTRATOR_UNHEARD_S
 from flotilla.schemas.history import DayStart, ReadDays
 from flotilla.schemas.ids import new_request_id
 from flotilla.schemas.ledger import LedgerPage, ReadAccounts, ReadLedger, ReadOrders, ReadPositions
@@ -34,12 +37,12 @@ from flotilla.services.gateway.live.fleet_messages import (
     Viewer,
     snapshot_of,
 )
+from flotilla.services.gateway.live.known_engines import KnownEngines
 from flotilla.services.gateway.live.numbered import Batch, FleetChange, NumberedRows
 from flotilla.services.gateway.live.open_rows import OpenRows
 from flotilla.services.gateway.live.place import Place
 from flotilla.services.gateway.live.rows import (
     EngineRow,
-    Heard,
     Mode,
     Row,
     ServiceRow,
@@ -96,22 +99,26 @@ class FleetMemory:
         *,
         max_clients: int,
         lagged: Callable[[float], None] = lambda _: None,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._bus = bus
         self._lagged = lagged
         self._now = now
+        self._monotonic = monotonic
         self._max_clients = max_clients
         self.boot = new_request_id()
         self._rows = NumberedRows()
         self._open = OpenRows(self._rows)
         self._days: dict[str, DayStart] = {}
-        self._views: dict[str, EngineView] = {}
-        self._heard: dict[str, Heard] = {}
+        self.known = KnownEngines()
         self._stops: dict[str, tuple[StopFlag, ...]] = {}
-        self._backtests: dict[str, datetime] = {}
+        self._backtests: dict[str, BacktestView] = {}
+        self._running: dict[str, BacktestView] = {}
+        self._orchestrator: tuple[datetime, float] | None = None
+        self._orchestrator_s: float | None = None
         self._unsaid: set[str] = set()
         self._clients: set[FleetClient] = set()
-        self._newer: set[str] | None = None
+        self._newer: list[set[str]] = []
         self._known_at = -1
 
     def __len__(self) -> int:
@@ -122,12 +129,22 @@ class FleetMemory:
         """False until all there is was asked for, since something may have been missed last."""
         return self._bus.is_connected and self._known_at == self._missed()
 
+    @property
+    def is_current(self) -> bool:
+        """True while it is complete, and the orchestrator is heard: what it says is then what the orchestrator would answer."""
+        heard_s = self._orchestrator_s
+        is_heard = heard_s is not None and self._monotonic() - heard_s < ORCHESTRATOR_UNHEARD_S
+        return is_heard and self.is_complete
+
     async def start(self) -> None:
         """Subscribes to what nobody else hands us; returns when the server knows of it."""
         await self._bus.listen(contract.HOST_HEARTBEAT, self._hear_host)
         await self._bus.listen(contract.ALERT_CHANGE, self._hear_alert)
-        for feed in contract.SERVICE_HEARTBEATS.values():
-            await self._bus.listen(feed, self._hear_service)
+        # As they are said, and not from the stream of events: that may be out of reach while all else is heard.
+        await self._bus.listen(contract.FLEET_STATE, self._hear_fleet)
+        await self._bus.listen(contract.FLEET_BACKTEST, self._hear_fleet)
+        for actor, feed in contract.SERVICE_HEARTBEATS.items():
+            await self._bus.listen(feed, self._service(actor))
 
     async def run(self, recent: Recent) -> None:
         """Asks for what there is, and tells what changes, until cancelled. `recent` gives the last events before now: those may not be
@@ -142,18 +159,17 @@ class FleetMemory:
         """Takes a message of a feed; what is about no row says nothing here."""
         match payload:
             case EngineView():
-                if self._newer is not None:
-                    self._newer.add(payload.instance_id)
-                self._saw(payload)
+                if self.saw(payload):
+                    for told in self._newer:
+                        told.add(payload.instance_id)
             case Heartbeat():
-                heard = self._heard.setdefault(payload.instance_id, Heard())
-                heard.beat, heard.beat_at = payload, self._now()
+                self.known.beat(payload, self._now(), self._monotonic())
                 self._unsaid.add(payload.instance_id)
             case EngineMetrics():
-                heard = self._heard.setdefault(payload.instance_id, Heard())
-                heard.metrics, heard.metrics_at = payload, self._now()
+                self.known.metrics(payload, self._now())
                 self._unsaid.add(payload.instance_id)
             case EngineEvent():
+                self.known.event(payload)
                 self._open.heard(payload)
             case BacktestView() if payload.study_id is None:
                 self._saw_backtest(payload)
@@ -163,6 +179,23 @@ class FleetMemory:
         self._tell()
         of_engines = self._rows.rows(lambda topic, _: topic is Topic.ENGINES)
         return [row for _, _, row in of_engines if isinstance(row, EngineRow)]
+
+    def running_backtests(self) -> list[BacktestView]:
+        """Those that run and belong to no study."""
+        return list(self._running.values())
+
+    def saw(self, view: EngineView) -> bool:
+        """Takes an engine as the record has it; False for a view that is older than the one that is known."""
+        if not self.known.put(view):
+            return False
+        self._told_of(view)
+        return True
+
+    def forget(self, instance_id: str) -> None:
+        """There is no such engine any more."""
+        self.known.forget(instance_id)
+        self._open.forget(instance_id)
+        self._unsaid.add(instance_id)
 
     def snapshot(self, viewer: Viewer) -> FleetSnapshot:
         """Everything that somebody sees, as it is now."""
@@ -248,8 +281,8 @@ class FleetMemory:
     def _number(self) -> Batch | None:
         """Makes rows of what was heard, and numbers what they change."""
         for instance_id in self._unsaid:
-            if (view := self._views.get(instance_id)) is not None:
-                heard = self._heard.get(instance_id, Heard())
+            if (view := self.known.get(instance_id)) is not None:
+                heard = self.known.heard(instance_id)
                 stop = self._stop_flag(view)
                 day = self._days.get(instance_id)
                 self._rows.put(Topic.ENGINES, instance_id, engine_row(view, heard, stop, day))
@@ -308,24 +341,31 @@ class FleetMemory:
             await asyncio.sleep(_TRY_AGAIN_S)
 
     async def _ask(self, recent: Recent) -> None:
-        """Asks for all engines and the newest backtests. What is told meanwhile is newer than the answer."""
-        missed, self._newer = self._missed(), set()
+        """Asks for all engines, the newest backtests, and what is open."""
+        missed, orchestrator = self._missed(), self._orchestrator
+        await self.ask_for_engines()
+        await self._ask_for_backtests()
+        for event in await recent():
+            self._open.heard(event)
+        await self._ask_for_open()
+        await self._ask_for_alerts()
+        if orchestrator in (None, self._orchestrator):  # else another one answered part of it
+            self._known_at = missed
+
+    async def ask_for_engines(self) -> None:
+        """Takes all engines as the orchestrator answers now, but for what is told meanwhile: that is newer. Raises FaultError."""
+        newer: set[str] = set()
+        self._newer.append(newer)
         try:
             engines = await self._list_engines()
-            for instance_id in self._views.keys() - engines.keys() - self._newer:
-                self._forget(instance_id)
-            for instance_id, view in engines.items():
-                if instance_id not in self._newer:
-                    self._saw(view)
-            for backtest in await self._list_backtests():
-                self._saw_backtest(backtest)
-            for event in await recent():
-                self._open.heard(event)
-            await self._ask_for_open()
-            await self._ask_for_alerts()
         finally:
-            self._newer = None
-        self._known_at = missed
+            self._newer = [one for one in self._newer if one is not newer]
+        for instance_id in self.known.ids() - engines.keys() - newer:
+            self.forget(instance_id)
+        for instance_id, view in engines.items():
+            if instance_id not in newer:
+                self.known.replace(view)
+                self._told_of(view)
 
     async def _list_engines(self) -> dict[str, EngineView]:
         engines: dict[str, EngineView] = {}
@@ -338,9 +378,21 @@ class FleetMemory:
                 return engines
             cursor = page.next
 
-    async def _list_backtests(self) -> tuple[BacktestView, ...]:
-        asked = ListBacktests(limit=100)
-        return (await self._bus.call(contract.BACKTEST_LIST, asked)).backtests
+    async def _ask_for_backtests(self) -> None:
+        """The newest, and all that run: what ran before, and is not among them, runs no more."""
+        before = set(self._running)
+        found = list((await self._bus.call(contract.BACKTEST_LIST, ListBacktests(limit=100))).backtests)
+        asked = ListBacktests(status=BacktestStatus.RUNNING, limit=_PAGE)
+        while True:
+            page = await self._bus.call(contract.BACKTEST_LIST, asked)
+            found += page.backtests
+            if page.next is None:
+                break
+            asked = msgspec.structs.replace(asked, cursor=page.next)
+        for gone in before - {view.backtest_id for view in found}:
+            self._running.pop(gone, None)
+        for view in found:
+            self._saw_backtest(view)
 
     async def _ask_for_open(self) -> None:
         """What was said to be open before we listened."""
@@ -386,26 +438,25 @@ class FleetMemory:
     def _missed(self) -> int:
         return self._bus.stats.reconnects + self._bus.stats.slow_consumer_drops
 
-    def _saw(self, view: EngineView) -> None:
+    def _told_of(self, view: EngineView) -> None:
         if view.is_removed:
-            self._forget(view.instance_id)
-            return
-        self._views[view.instance_id] = view
-        if view.session is not None:
+            self._open.forget(view.instance_id)
+        elif view.session is not None:
             self._open.began(view.instance_id, view.session.session_id, view.session.generation)
         self._unsaid.add(view.instance_id)
 
-    def _forget(self, instance_id: str) -> None:
-        self._views.pop(instance_id, None)
-        self._heard.pop(instance_id, None)
-        self._open.forget(instance_id)
-        self._unsaid.add(instance_id)
-
     def _saw_backtest(self, view: BacktestView) -> None:
-        self._backtests[view.backtest_id] = view.created_at
+        known = self._backtests.get(view.backtest_id)
+        if known is not None and known.status.is_final and not view.status.is_final:
+            return  # told before its end, and late
+        self._backtests[view.backtest_id] = view
+        if view.status is BacktestStatus.RUNNING:
+            self._running[view.backtest_id] = view
+        else:
+            self._running.pop(view.backtest_id, None)
         self._rows.put(Topic.BACKTESTS, view.backtest_id, backtest_row(view))
         if len(self._backtests) > MOST_BACKTESTS:
-            oldest = min(self._backtests, key=lambda one: self._backtests[one])
+            oldest = min(self._backtests, key=lambda one: self._backtests[one].created_at)
             del self._backtests[oldest]
             self._rows.drop(Topic.BACKTESTS, oldest)
 
@@ -418,10 +469,14 @@ class FleetMemory:
     async def _hear_host(self, beat: HostHeartbeat, ids: Mapping[str, str]) -> None:
         if beat.host != ids["host"]:
             return
+        self.known.host(beat, self._monotonic())
         if self._stops.get(beat.host, ()) != beat.stop_flags:
             self._stops[beat.host] = beat.stop_flags
-            self._unsaid.update(self._views)
+            self._unsaid.update(self.known.ids())
         self._rows.put(Topic.HOSTS, beat.host, host_row(beat, self._now()))
+
+    async def _hear_fleet(self, said: EngineView | BacktestView, _: Mapping[str, str]) -> None:
+        self.hear(said)
 
     async def _hear_alert(self, said: AlertChange, _: Mapping[str, str]) -> None:
         if said.alert.state is AlertState.OPEN:
@@ -429,8 +484,24 @@ class FleetMemory:
         else:
             self._rows.drop(Topic.ALERTS, said.alert.alert_id)
 
-    async def _hear_service(self, said: Health, _: Mapping[str, str]) -> None:
-        self._rows.put(Topic.SERVICES, said.service, service_row(said, self._now()))
+    def _service(self, actor: Actor) -> Callable[[Health, Mapping[str, str]], Awaitable[None]]:
+        async def hear(said: Health, _: Mapping[str, str]) -> None:
+            if said.service != actor:
+                return
+            if actor is Actor.ORCHESTRATOR:
+                self._hear_orchestrator(said)
+            self._rows.put(Topic.SERVICES, said.service, service_row(said, self._now()))
+
+        return hear
+
+    def _hear_orchestrator(self, said: Health) -> None:
+        """Another one than before may have changed what it could not tell any more, or have begun with a record that was put back; and
+        one whose bus was away has told nothing meanwhile.
+        """
+        this = (said.started_at, said.metrics.get("bus_reconnects_total", 0.0))
+        if self._orchestrator not in (None, this):
+            self._known_at = -1
+        self._orchestrator, self._orchestrator_s = this, self._monotonic()
 
 
 def _encoded(message: FleetMessage, place: Place | None = None) -> Encoded:

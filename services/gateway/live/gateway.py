@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 
 from flotilla.bus.bus import Bus
 from flotilla.services.gateway.live.connections import Door
+from flotilla.services.gateway.live.containers import KnownContainers
+from flotilla.services.gateway.live.engine_reads import EngineReads
 from flotilla.services.gateway.live.fleet_memory import FleetMemory
 from flotilla.services.gateway.live.hosts import KnownHosts
 from flotilla.services.gateway.live.http_metrics import Meter
@@ -28,6 +30,8 @@ class Gateway:
     bus: Bus
     hub: Hub
     fleet: FleetMemory
+    reads: EngineReads
+    containers: KnownContainers
     labels: KnownLabels
     watch: FleetWatch
     hosts: KnownHosts

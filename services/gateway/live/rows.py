@@ -221,10 +221,11 @@ type Row = EngineRow | OrderLine | PositionLine | AccountLine | AlertView | Host
 
 
 class Heard(msgspec.Struct, kw_only=True):
-    """What came of an engine last, and when it came here; None for what has not."""
+    """What came of an engine last, and when it came here, the heartbeat also by a monotonic clock; None for what has not."""
 
     beat: Heartbeat | None = None
     beat_at: datetime | None = None
+    beat_s: float | None = None
     metrics: EngineMetrics | None = None
     metrics_at: datetime | None = None
 
@@ -251,7 +252,7 @@ def engine_row(
         stop_flag=stop_flag,
         brake=view.brake if view.brake.is_on else None,
         losses=view.losses,
-        problems=_known_problems(view),
+        problems=known_problems(view),
         **_of_session(view),
     )
     if beat is not None:
@@ -354,7 +355,7 @@ def _of_session(view: EngineView) -> Mapping[str, Any]:
     }
 
 
-def _known_problems(view: EngineView) -> tuple[str, ...]:
+def known_problems(view: EngineView) -> tuple[str, ...]:
     """What impairs the session as the record has it: its event may come before the heartbeat that says the same."""
     session = view.session
     impaired = (RunState.IMPAIRED, RunState.MISMATCH)
@@ -366,7 +367,7 @@ def _of_beat(beat: Heartbeat, at: datetime | None, view: EngineView) -> Mapping[
     return {
         "heard_at": at,
         "is_frozen": beat.is_frozen,
-        "problems": beat.problems or _known_problems(view),
+        "problems": beat.problems or known_problems(view),
         "notes": beat.notes,
         "lease_s": beat.lease_s,
         "events_queued": beat.events_queued,

@@ -10,14 +10,14 @@ from typing import Any, Final
 
 import msgspec
 
-from flotilla.schemas import contract
 from flotilla.schemas.access import TokenRecord
 from flotilla.schemas.config import EngineConfig
 from flotilla.schemas.decoding import convert
-from flotilla.schemas.engine import EngineView, ListEngines, WhichEngine
+from flotilla.schemas.engine import ListEngines
 from flotilla.schemas.fault import FaultCode, FaultError, FieldError, fault
 from flotilla.schemas.labels import Labels, matches, text_of
 from flotilla.services.gateway.live.gateway import Gateway
+from flotilla.services.gateway.live.known_engines import ambiguous, unknown_engine
 from flotilla.services.gateway.web.inputs import Ask
 from flotilla.services.gateway.web.scope import About
 
@@ -42,7 +42,7 @@ async def narrowed(gateway: Gateway, about: About, token: TokenRecord, ask: Ask[
         return replace(ask, body=msgspec.structs.replace(ask.body, config=labelled))
     if (instance_id := _named(ask)) is not None:
         if not await _is_within(gateway, token, instance_id):
-            raise _unknown(instance_id)
+            raise unknown_engine(instance_id)
         return ask
     if about is About.ENGINE_OR_FLEET:
         raise fault(FaultCode.FORBIDDEN, f"without instance_id this is about more than {_engines_of(token)}")
@@ -59,6 +59,12 @@ def both(scope: Mapping[str, str], wanted: Mapping[str, str]) -> Labels | None:
     if any(scope.get(key, value) != value for key, value in wanted.items()):
         return None
     return {**wanted, **scope}
+
+
+def engine_of(ask: Ask[Any, Any]) -> str | None:
+    """The engine that a request names; None where it names none."""
+    config = getattr(ask.body, "config", None)
+    return _named(ask) or (config.instance_id if config is not None else None)
 
 
 def _labelled(config: EngineConfig, token: TokenRecord) -> EngineConfig:
@@ -94,36 +100,28 @@ async def _check_free(gateway: Gateway, token: TokenRecord, instance_id: str) ->
 async def _is_within(gateway: Gateway, token: TokenRecord, instance_id: str) -> bool:
     """Raises FaultError `not_found` for an engine that nobody knows. An emergency stop is not to wait for an orchestrator that is away."""
     try:
-        which = WhichEngine(instance_id=instance_id)
-        found = await gateway.bus.call(contract.ENGINE_STATUS, which, timeout_s=_PATIENCE_S)
+        found = await gateway.reads.one(instance_id, timeout_s=_PATIENCE_S)
     except FaultError as error:
         if error.fault.code in _AWAY and gateway.labels.has(instance_id, token.labels):
             return True
         raise
-    if found.engine is None:
-        raise _unknown(instance_id)
-    return matches(found.engine.config.labels, token.labels)
+    return matches(found.view.config.labels, token.labels)
 
 
 async def _with_active(gateway: Gateway, token: TokenRecord, ask: Ask[Any, Any]) -> Ask[Any, Any]:
     """With the engine that is active, of those in scope; else the one that ran last. As it is when there is none."""
     active = await _list(gateway, token, active=True, limit=1000)
     if len(active) > 1:
-        ids = sorted(engine.instance_id for engine in active)
-        raise fault(
-            FaultCode.AMBIGUOUS_ENGINE,
-            f"{len(ids)} engines are active, name one with instance_id: {', '.join(ids)}",
-            *(FieldError("instance_id", instance_id) for instance_id in ids),
-        )
+        raise ambiguous(sorted(active))
     found = active or await _list(gateway, token, active=False, limit=1)
     if not found:
         raise fault(FaultCode.NOT_FOUND, f"there are no {_engines_of(token)}")
-    return _with_id(ask, found[0].instance_id)
+    return _with_id(ask, found[0])
 
 
-async def _list(gateway: Gateway, token: TokenRecord, *, active: bool, limit: int) -> tuple[EngineView, ...]:
+async def _list(gateway: Gateway, token: TokenRecord, *, active: bool, limit: int) -> list[str]:
     request = ListEngines(active=active, limit=limit, labels=token.labels)
-    return (await gateway.bus.call(contract.ENGINE_LIST, request)).engines
+    return [shown.view.instance_id for shown in (await gateway.reads.page(request)).engines]
 
 
 def _with_id(ask: Ask[Any, Any], instance_id: str) -> Ask[Any, Any]:
@@ -134,8 +132,3 @@ def _with_id(ask: Ask[Any, Any], instance_id: str) -> Ask[Any, Any]:
 
 def _engines_of(token: TokenRecord) -> str:
     return f"the engines of {token.name}, labelled {text_of(token.labels)}"
-
-
-def _unknown(instance_id: str) -> FaultError:
-    """In the orchestrator's words: an engine of other labels is not to be told from one that does not exist."""
-    return fault(FaultCode.NOT_FOUND, f"no engine {instance_id} is known")

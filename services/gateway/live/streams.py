@@ -306,7 +306,8 @@ class Hub:
         self._check_disturbance()
         if _is_in_anothers_name(told.payload, told.ids):
             return
-        self._memory(told.payload)
+        if isinstance(told.payload, EngineEvent):
+            self._memory(told.payload)  # what the fleet says of itself it hears as it is said
         if isinstance(told.payload, EngineView):
             self._labels.saw(told.payload)
         clients = self._wanting(told.kind, told.payload, told.ids)

@@ -74,6 +74,7 @@ ENGINE_ROUTES: Final[tuple[Route, ...]] = (
         "State, figures, container and health of an engine.",
         tag="engine",
         about=About.ENGINE,
+        is_polled=True,
     ),
     observing(
         "health",
@@ -83,6 +84,7 @@ ENGINE_ROUTES: Final[tuple[Route, ...]] = (
         tag="engine",
         about=About.ENGINES,
         is_open=True,
+        is_polled=True,
     ),
     reading(
         "logs",

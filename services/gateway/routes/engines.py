@@ -29,6 +29,7 @@ ENGINES_ROUTES: Final[tuple[Route, ...]] = (
         "Engines, most recent first.",
         tag="engines",
         about=About.ENGINES,
+        is_polled=True,
     ),
     observing(
         "history_days",
@@ -45,6 +46,7 @@ ENGINES_ROUTES: Final[tuple[Route, ...]] = (
         "All that is known of one engine.",
         tag="engines",
         about=About.ENGINE,
+        is_polled=True,
     ),
     deleting(
         "engine_remove",
@@ -177,6 +179,7 @@ ENGINES_ROUTES: Final[tuple[Route, ...]] = (
         "Its latest figures.",
         tag="engines",
         about=About.ENGINE,
+        is_polled=True,
     ),
     observing(
         "engine_history",

@@ -21,13 +21,15 @@ TEMPLATES: Final = f"{ENGINE}/strategies/templates"
 BACKTEST: Final = f"{ENGINE}/backtest"
 BACKTESTS: Final = f"{API}/backtests"
 FILE: Final = "application/octet-stream"
+_OF_ENGINES: Final = ("engine", "engines", "strategies")
+"""The tags of routes about engines."""
 STUDIES: Final = f"{API}/studies"
 
 
 @dataclass(frozen=True)
 class Route:
     """One row; its handler's signature says the rest. `role` None is open to all, `about` says what is held against a token's
-    labels, `is_urgent` counts towards no limit.
+    labels, `is_urgent` counts towards no limit. `is_polled`: whoever looks on asks for it every second, or more often.
 
     `id_in_body` is where the body repeats the `instance_id` of the path or query; a body that says otherwise is refused.
     `takes` is the media type of a body that is no JSON and is read as it comes. `failures` are the bodies of failures that say more than the common one, by status.
@@ -46,6 +48,7 @@ class Route:
     about: About
     method: str = "GET"
     is_urgent: bool = False
+    is_polled: bool = False
     is_open: bool = False
     id_in_body: str = "instance_id"
     media: str = "application/json"
@@ -59,6 +62,11 @@ class Route:
     def __post_init__(self) -> None:
         """Raises TypeError for a handler whose signature does not say the types of query, body and reply."""
         object.__setattr__(self, "signature", read_signature(self.handler))
+
+    @property
+    def may_change_engines(self) -> bool:
+        """True for one that changes engines, or what is told of them."""
+        return self.method != "GET" and self.tag in _OF_ENGINES
 
     @property
     def is_stream(self) -> bool:

@@ -9,7 +9,7 @@ import msgspec
 from aiohttp import web
 
 from flotilla.services.gateway.live.gateway import Gateway
-from flotilla.services.gateway.web.answer import Answer
+from flotilla.services.gateway.web.answer import Answer, Encoded
 from flotilla.services.gateway.web.inputs import Ask
 
 type Handler = Callable[[Gateway, Ask[Any, Any]], Awaitable[Any]]
@@ -52,12 +52,14 @@ def read_signature(handler: Handler) -> Signature:
 
 
 def _reply(returned: Any, name: str) -> Any:
-    (inner,) = get_args(returned) if get_origin(returned) is Answer else (returned,)
+    (inner,) = get_args(returned) if get_origin(returned) in (Answer, Encoded) else (returned,)
     if _is_struct(inner):
         return inner
     if isinstance(returned, type) and issubclass(returned, web.StreamResponse):
         return None
-    raise TypeError(f"handler {name}: returns {_shown(returned)}: no msgspec.Struct, Answer or response")
+    raise TypeError(
+        f"handler {name}: returns {_shown(returned)}: no msgspec.Struct, Answer, Encoded or response"
+    )
 
 
 def _is_struct(hint: Any) -> bool:

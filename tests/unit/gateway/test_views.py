@@ -120,7 +120,9 @@ def test_the_container_is_as_its_host_reported_it(status: ContainerStatus, runni
         image="flotilla-engine:latest",
         started_at=NOW,
     )
-    info = status_view(FleetStatus(engine=view("a"), active=(view("a"),)), [facts]).container_info
+    info = status_view(
+        FleetStatus(engine=view("a"), active=(view("a"),)), {facts.session_id: facts}
+    ).container_info
     assert info == {
         "status": status,
         "running": running,
