@@ -38,3 +38,10 @@ def report_at_least(name: str, ours: float, raw: float, unit: str, limit: float)
         f"{name}: ours {ours:,.4g} {unit}, raw {raw:,.4g} {unit}, ratio {ratio:.2f} (at least {limit:g}): {verdict}\n"
     )
     return int(ratio < limit)
+
+
+def report_at_most(name: str, figure: float, unit: str, limit: float) -> int:
+    """Prints one figure that is held against nothing but its limit; 1 when it is over that."""
+    verdict = "ok" if figure <= limit else "over the limit"
+    sys.stdout.write(f"{name}: {figure:.4g} {unit} (limit {limit:g}): {verdict}\n")
+    return int(figure > limit)
