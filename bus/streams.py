@@ -2,8 +2,8 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from datetime import datetime
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any, Final
 
 import msgspec
@@ -24,6 +24,10 @@ log = get_logger(__name__)
 ACK_WAIT_S: Final = 5.0
 """How soon what a killed consumer had taken is handed out again."""
 DUPLICATE_WINDOW_S: Final = 120.0
+_STEP: Final = 256
+_LEAST_STEP: Final = 16
+"""How many numbers of a stream are looked through at a time, backwards: less where they hold more than this many bytes."""
+_STEP_BYTES: Final = 8 << 20
 
 
 class Delivery(msgspec.Struct, frozen=True):
@@ -33,6 +37,14 @@ class Delivery(msgspec.Struct, frozen=True):
     data: bytes
     at: datetime
     seq: int = 0
+
+
+class StreamSpan(msgspec.Struct, frozen=True):
+    """The numbers of the first and the last message that a stream keeps; `first` is one more than `last` when there is none."""
+
+    epoch: str
+    first: int
+    last: int
 
 
 class StreamPlace(msgspec.Struct, frozen=True):
@@ -152,16 +164,23 @@ class Follower:
 
 async def end_of(bus: Bus, stream: Durability, *, timeout_s: float = 5.0) -> StreamPlace:
     """Where a stream ends now. Raises FaultError `unavailable`, also when there is no such stream."""
+    span = await span_of(bus, stream, timeout_s=timeout_s)
+    return StreamPlace(span.epoch, span.last)
+
+
+async def span_of(bus: Bus, stream: Durability, *, timeout_s: float = 5.0) -> StreamSpan:
+    """What a stream keeps now. Raises FaultError `unavailable`, also when there is no such stream."""
     try:
         info = await bus.client.request(f"$JS.API.STREAM.INFO.{stream}", b"", timeout=timeout_s)
         found = msgspec.json.decode(info.data, type=_StreamInfo)
     except (errors.Error, TimeoutError, msgspec.ValidationError) as error:
         text = f"where {stream} ends cannot be read: {error!r}"
         raise fault(FaultCode.UNAVAILABLE, text, retry_after_s=1.0) from error
-    return StreamPlace(f"{found.created.timestamp():.0f}", found.state.last_seq)
+    return StreamSpan(f"{found.created.timestamp():.0f}", found.state.first_seq, found.state.last_seq)
 
 
 class _StreamState(msgspec.Struct):
+    first_seq: int
     last_seq: int
 
 
@@ -178,14 +197,64 @@ async def read_on(
 
     They are read without a consumer: it needs no right but to read (NATS ADR 31, batched direct get). Raises FaultError `unavailable`.
     """
-    asked = msgspec.json.encode(
-        {"seq": after + 1, "next_by_subj": subjects, "batch": limit, "max_bytes": 4 << 20}
-    )
+    asked = {"seq": after + 1, "next_by_subj": subjects, "batch": limit, "max_bytes": 4 << 20}
+    return await _read(bus, stream, asked, timeout_s)
+
+
+async def first_since(
+    bus: Bus, stream: Durability, moment: datetime, *, timeout_s: float = 5.0
+) -> int | None:
+    """The number of the first message that a stream stored at this moment or after it; None when there is none. Raises FaultError `unavailable`."""
+    asked = {"start_time": moment.astimezone(UTC).isoformat(), "next_by_subj": ">", "batch": 1}
+    found = await _read(bus, stream, asked, timeout_s)
+    return found[0].seq if found else None
+
+
+async def read_back(
+    bus: Bus, stream: Durability, span: tuple[int, int], subjects: str
+) -> AsyncIterator[tuple[int, list[Delivery]]]:
+    """The messages of these subjects in a span of numbers (the first, and the one after the last), its end first: in runs that are each
+    oldest first and end where the one before began, with the number that a run begins at.
+
+    NATS reads forward only, so a run is a step back whose width goes by how many messages the last one had. Raises FaultError `unavailable`.
+    """
+    first, before = span
+    width = _STEP
+    while before > first:
+        begin = max(first, before - width)
+        found = await _between(bus, stream, begin, before, subjects)
+        if found is None:
+            width = max(_LEAST_STEP, width // 8)
+            continue
+        yield begin, found
+        before = begin
+        width = width * 2 if len(found) < _STEP // 4 else _STEP
+
+
+async def _between(
+    bus: Bus, stream: Durability, begin: int, before: int, subjects: str
+) -> list[Delivery] | None:
+    """None when there is more than should be held at a time, unless the step is as small as it can be."""
+    found: list[Delivery] = []
+    after = begin - 1
+    while after < before - 1:
+        batch = await read_on(bus, stream, after, subjects=subjects, limit=min(64, before - 1 - after))
+        inside = [one for one in batch if one.seq < before]
+        found += inside
+        if len(inside) < len(batch) or not batch:
+            break
+        after = batch[-1].seq
+        if sum(len(one.data) for one in found) > _STEP_BYTES and before - begin > _LEAST_STEP:
+            return None
+    return found
+
+
+async def _read(bus: Bus, stream: Durability, asked: dict[str, Any], timeout_s: float) -> list[Delivery]:
     inbox = bus.client.new_inbox()
     try:
         replies = await bus.client.subscribe(inbox)
         try:
-            await bus.client.publish(f"$JS.API.DIRECT.GET.{stream}", asked, reply=inbox)
+            await bus.client.publish(f"$JS.API.DIRECT.GET.{stream}", msgspec.json.encode(asked), reply=inbox)
             return await _batch(replies, timeout_s)
         finally:
             await replies.unsubscribe()

@@ -22,6 +22,7 @@ from flotilla.schemas import (
     host,
     instrument,
     ledger,
+    logs,
     package,
     record,
     session,
@@ -268,6 +269,13 @@ ENGINE_LOGS: Final = _ORCHESTRATOR.query(
     engine.ReadLogs,
     engine.EngineLogs,
     "The last lines of an engine's log, also after its container is gone.",
+)
+LOG_SEARCH: Final = _ORCHESTRATOR.query(
+    "fleet.log.search",
+    logs.SearchLogs,
+    logs.FoundLogs,
+    "Lines in the logs of all engines, newest first, by text, level, time, engine, session and label.",
+    timeout_s=15.0,
 )
 ENGINE_EVENTS: Final = _ORCHESTRATOR.query(
     "fleet.engine.events",

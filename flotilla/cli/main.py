@@ -309,6 +309,7 @@ GROUPS = {
         "emergency-stop": Entry(
             "flotilla.cli.commands.emergency:emergency_stop", "Make engines flat and gone, and keep them so."
         ),
+        "logs": Entry("flotilla.cli.commands.log_search:logs", "Search what all engines printed."),
         "ledger": Entry("flotilla.cli.main:LEDGER", "Orders, fills, positions and accounts of all engines."),
         "record": Entry("flotilla.cli.commands.record:record", "What is on record, and for how long."),
         "backup": Entry("flotilla.cli.main:BACKUP", "Write the record into a file, and check one."),

@@ -23,6 +23,7 @@ from flotilla.schemas.ledger import (
     ReadOrders,
     ReadPositions,
 )
+from flotilla.schemas.logs import FoundLogs, SearchLogs
 from flotilla.schemas.record import ReadRecord, RecordKept
 
 _PAGE: Final = 1000
@@ -63,6 +64,10 @@ class HistoryCalls:
     async def day_starts(self, **chosen: Any) -> DayStarts:
         """The equity with which engines began the day; what is chosen are the fields of ReadDays."""
         return await self.bus.call(contract.HISTORY_DAYS, msgspec.convert(chosen, ReadDays))
+
+    async def search_logs(self, **filters: Any) -> FoundLogs:
+        """Lines in the logs of all engines, newest first, as far as one answer looks; the filters are the fields of SearchLogs."""
+        return await self.bus.call(contract.LOG_SEARCH, msgspec.convert(filters, SearchLogs))
 
     async def record(self) -> RecordKept:
         """What is on record, for how long it is kept, and what was deleted."""

@@ -17,6 +17,7 @@ from flotilla.services.orchestrator.engines.brakes import Brakes
 from flotilla.services.orchestrator.engines.cleanup import Cleaner
 from flotilla.services.orchestrator.engines.commands import Commands
 from flotilla.services.orchestrator.engines.emergency import Emergency
+from flotilla.services.orchestrator.engines.log_search import LogSearch
 from flotilla.services.orchestrator.engines.reads import Reads
 from flotilla.services.orchestrator.engines.strategies import Strategies
 from flotilla.services.orchestrator.history.curves import Curves
@@ -72,6 +73,7 @@ class Duties(msgspec.Struct, frozen=True, kw_only=True):
     emergency: Emergency
     library: Library
     reads: Reads
+    log_search: LogSearch
     strategies: Strategies
     backtests: Backtests
     packages: Packages
@@ -103,6 +105,7 @@ def handlers(duties: Duties) -> dict[Call[Any, Any], Handler]:
         contract.ENGINE_LIST: reads.engines,
         contract.ENGINE_SESSIONS: reads.sessions,
         contract.ENGINE_LOGS: reads.logs,
+        contract.LOG_SEARCH: duties.log_search.search,
         contract.ENGINE_EVENTS: reads.events,
         contract.ENGINE_HOLDINGS: reads.holdings,
         contract.ENGINE_REVIEW: duties.reviews.review,

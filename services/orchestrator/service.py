@@ -52,6 +52,7 @@ from flotilla.services.orchestrator.engines.emergency import Emergency
 from flotilla.services.orchestrator.engines.engine_mailboxes import EngineMailboxes
 from flotilla.services.orchestrator.engines.event_log import EventLog
 from flotilla.services.orchestrator.engines.ledger import Ledger
+from flotilla.services.orchestrator.engines.log_search import LogSearch
 from flotilla.services.orchestrator.engines.orphans import Orphans
 from flotilla.services.orchestrator.engines.planner import Planner
 from flotilla.services.orchestrator.engines.ports import Record
@@ -260,6 +261,7 @@ class Orchestrator:
             trail=self._trail,
             library=self._library,
             reads=Reads(bus, *known, catalog=catalog, templates=self._library),
+            log_search=LogSearch(bus, fleet),
             strategies=Strategies(bus, record, fleet, ledger=ledger, planner=planner),
             backtests=Backtests(
                 bus,

@@ -174,6 +174,39 @@ def test_logs_are_those_of_the_engine(stack: RunningStack, trader: str) -> None:
     assert len(done["lines"]) == 3
 
 
+def test_logs_of_all_engines_are_searched(stack: RunningStack, trader: str) -> None:
+    found = stack.json("logs", "trader-001", "--engine", trader, "--level", "info", "-n", "2")
+    assert [(one["instance_id"], "TRADER-001" in one["text"]) for one in found["lines"]] == [
+        (trader, True)
+    ] * 2
+    assert found["looked_bytes"] > 0
+    nothing = stack.cli("logs", "said by nobody")
+    assert nothing.stdout.strip() == ""
+    assert re.search(r"^0 lines; all that is kept was looked through, back to 20..-", nothing.stderr)
+    assert re.search(r"^1 lines; looked back to .* goes on", stack.cli("logs", "-n", "1").stderr)
+    assert stack.cli("logs", "--engine", "nobody").returncode == 4
+    wrong = stack.cli("logs", "--until", "yesterday")
+    assert (wrong.returncode, "--until 'yesterday'" in wrong.stderr) == (2, True)
+    argv = [
+        sys.executable,
+        "-m",
+        "flotilla",
+        "--state",
+        str(stack.folder.root),
+        "logs",
+        "--follow",
+        "-n",
+        "1",
+        "--json",
+    ]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        lines = [json.loads(process.stdout.readline()) for _ in range(3)]
+        process.terminate()
+    places = [(one["session_id"], one["number"]) for one in lines]
+    assert len(set(places)) == 3
+
+
 def test_templates_and_data_are_listed(stack: RunningStack) -> None:
     templates = stack.cli("template", "ls").stdout
     assert re.search(r"^sandbox_engine  ", templates, re.MULTILINE)

@@ -71,6 +71,7 @@ from flotilla.schemas.host import HostList, HostView
 from flotilla.schemas.instrument import InstrumentChange
 from flotilla.schemas.instrument_classes import InstrumentClass
 from flotilla.schemas.ledger import LedgerPage
+from flotilla.schemas.logs import FoundLogs
 from flotilla.schemas.package import ChunkKept, PackageList, PackageRemoved, PackageStrategy, PackageView
 from flotilla.schemas.session import (
     CleanupReport,
@@ -261,6 +262,9 @@ class Orchestrator:
             "fleet.engine.list": EngineList(engines=(engine(),), total_count=1),
             "fleet.engine.sessions": SessionList(sessions=(session(),)),
             "fleet.engine.logs": EngineLogs(instance_id="e1", lines=("one", "two"), total_lines=2),
+            "fleet.log.search": FoundLogs(
+                lines=(), next="9-5-0", end="9-8-0", looked_back_to=NOW, looked_bytes=7
+            ),
             "fleet.engine.events": EventList(session_id="s1", events=(msgspec.Raw(b'{"seq":1}'),)),
             "fleet.engine.configure": accepted(message="stored", state=ClientState.STOPPED, session_id=None),
             "fleet.engine.remove": accepted(message="forgotten", state=ClientState.STOPPED, session_id=None),

@@ -25,6 +25,7 @@ from flotilla.schemas.engine import (
 from flotilla.schemas.fault import FaultCode, FieldError, fault
 from flotilla.schemas.host import ListHosts
 from flotilla.schemas.instrument import RemoveInstrument
+from flotilla.schemas.logs import SearchLogs
 from flotilla.schemas.package import PackageList
 from flotilla.schemas.states import ClientState, RunState
 from flotilla.services.gateway.routes.table import ROUTES
@@ -100,7 +101,7 @@ async def test_every_answer_is_as_the_document_says(
         described = document["paths"][route.path][route.method.lower()]["responses"]["200"]
         whole = {**described["content"]["application/json"]["schema"], "components": document["components"]}
         jsonschema.Draft202012Validator(whole).validate(reply)
-    assert len(checked) == 90
+    assert len(checked) == 91
 
 
 async def test_status_has_the_contracts_fields_and_both_strings_and_numbers(stage: Stage) -> None:
@@ -205,6 +206,26 @@ async def test_logs_of_one_engine_take_its_id_from_the_path(stage: Stage) -> Non
         instance_id=asked.instance_id, lines=(), total_lines=0
     )
     assert (await read(stage, f"{API}/engines/e7/logs"))["instance_id"] == "e7"
+
+
+async def test_a_search_in_all_logs_says_how_far_it_looked(stage: Stage) -> None:
+    place = "cursor=9-6-1&after=9-2-0&limit=7&label=desk=fx"
+    about = "instance_id=e9&session_id=s9&since=2026-01-31T14:25:01Z&until=2026-02-01T00:00:00Z"
+    reply = await read(stage, f"{API}/logs?text=Rejected&level=warning&{about}&{place}")
+    assert (reply["lines"], reply["next"], reply["looked_back_to"]) == ([], "9-5-0", "2026-01-31T14:25:01Z")
+    (asked,) = stage.orchestrator.requests
+    assert asked == SearchLogs(
+        text="Rejected",
+        level="warning",
+        since=datetime(2026, 1, 31, 14, 25, 1, tzinfo=UTC),
+        until=datetime(2026, 2, 1, tzinfo=UTC),
+        instance_id="e9",
+        session_id="s9",
+        labels={"desk": "fx"},
+        cursor="9-6-1",
+        after="9-2-0",
+        limit=7,
+    )
 
 
 async def test_events_pass_through_as_they_were_published(stage: Stage) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from typing import Any
 
 import asyncpg
 import msgspec
@@ -23,10 +24,12 @@ from flotilla.schemas.engine import (
     WhichEngine,
 )
 from flotilla.schemas.fault import FaultCode, FaultError, fault
+from flotilla.schemas.logs import FoundLogs, SearchLogs
 from flotilla.schemas.session import Cleanup, ContainerStatus, ListContainers
 from flotilla.schemas.states import ClientState, DesiredState, FailureReason, RunState, StopPolicy
 from flotilla.schemas.strategy import WhichStrategy
 from flotilla.schemas.telemetry import Alert, EventKind, LogLines, Severity, StateChange
+from flotilla.services.orchestrator.engines import log_search
 from tests.integration.orchestrator_bench import BARS, Bench, refused, until
 
 
@@ -442,6 +445,60 @@ async def test_logs_are_the_engines_real_lines_also_after_its_end(bench: Bench) 
     assert errors.lines == ("line 2 [ERROR] x",)
 
 
+async def test_logs_of_all_engines_are_searched_page_by_page_and_say_how_far(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sessions = [await bench.trading(name) for name in ("e1", "e2")]
+    for number in range(600):
+        # Of two engines in turn, and a rare word; the step back widens where one of them says little.
+        engine = sessions[number % 300 == 7].spec
+        word = "needle" if number in (7, 8, 307) else "hay"
+        batch = LogLines(
+            instance_id="e1",  # what a payload says of itself is not believed
+            session_id=engine.session_id,
+            first=2 * number + 1,
+            at_ns=time.time_ns(),
+            lines=(f"x [INFO] {word} {number}", "x [WARN] more"),
+        )
+        await bench.host.bus.publish_durable(
+            contract.LOG, batch, message_id=f"log-{number}", instance_id=engine.instance_id
+        )
+
+    async def search(**asked: Any) -> FoundLogs:
+        return await bench.call(contract.LOG_SEARCH, SearchLogs(**asked))
+
+    found = await search(text="NEEDLE")
+    assert [(one.instance_id, one.text) for one in found.lines] == [
+        ("e2", "x [INFO] needle 307"),
+        ("e1", "x [INFO] needle 8"),
+        ("e2", "x [INFO] needle 7"),
+    ]
+    assert found.next is None
+    rare = await search(instance_id="e2", level="warning")
+    assert [one.number for one in rare.lines] == [616, 16]
+    between = await search(since=found.lines[1].at, until=found.lines[0].at, limit=1000)
+    assert len(between.lines) == 2 * 299
+    page = await search(limit=3)
+    assert [one.number for one in page.lines] == [1200, 1199, 1198]
+    on = await search(limit=2, cursor=page.next)
+    assert [one.number for one in on.lines] == [1197, 1196]
+    assert (await search(after=page.end)).lines == ()
+    late = LogLines(instance_id="e1", session_id="s9", first=1, at_ns=1, lines=("late",))
+    await bench.host.bus.publish_durable(contract.LOG, late, message_id="late", instance_id="e1")
+    assert [one.text for one in (await search(after=page.end)).lines] == ["late"]
+    monkeypatch.setattr(log_search, "_MOST_BYTES", 1)
+    part = await search(text="needle 7")
+    assert (part.lines, part.next is None) == ((), False)
+    assert part.looked_back_to is not None
+    rest = await search(text="needle 7", cursor=part.next)
+    assert rest.next is not None
+    last = await search(text="needle 7", cursor=rest.next)
+    assert ([one.text for one in last.lines], last.next) == (["x [INFO] needle 7"], None)
+    unlabelled = SearchLogs(instance_id="e1", labels={"desk": "fx"})
+    assert (await refused(bench, contract.LOG_SEARCH, unlabelled)).code == FaultCode.NOT_FOUND
+    assert (await search(labels={"desk": "fx"})).lines == ()
+
+
 async def test_before_any_engine_ran_reads_are_empty(bench: Bench) -> None:
     status = await bench.call(contract.ENGINE_STATUS, WhichEngine())
     assert (status.engine, status.active) == (None, ())
@@ -632,6 +689,15 @@ BAD: list[tuple[contract.Call, bytes, int, str]] = [  # type: ignore[type-arg]
     (contract.ENGINE_LOGS, b'{"level": "loud"}', 422, "level"),
     (contract.ENGINE_LOGS, b'{"since": "yesterday"}', 422, "since"),
     (contract.ENGINE_LOGS, b'{"instance_id": "nobody"}', 404, ""),
+    (contract.LOG_SEARCH, b'{"instance_id": "nobody"}', 404, ""),
+    (contract.LOG_SEARCH, b'{"cursor": "1-2"}', 422, "cursor"),
+    (contract.LOG_SEARCH, b'{"cursor": "1-2-3"}', 422, "cursor"),
+    (
+        contract.LOG_SEARCH,
+        b'{"since": "2026-01-02T00:00:00Z", "until": "2026-01-01T00:00:00Z"}',
+        422,
+        "until",
+    ),
     (contract.ENGINE_EVENTS, b'{"instance_id": "nobody"}', 404, ""),
     (contract.ENGINE_EVENTS, b'{"instance_id": "e1", "after_seq": -1}', 422, "after_seq"),
     (contract.ENGINE_EVENTS, b'{"instance_id": "e1", "kind": "gossip"}', 422, "kind"),

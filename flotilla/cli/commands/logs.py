@@ -42,7 +42,7 @@ async def logs(
     With --json one document; with --follow one JSON object per chunk of lines.
     """
     if not follow:
-        at = _time(since, datetime.now(UTC)) if since else None
+        at = moment_of(since, datetime.now(UTC), "--since") if since else None
         found = await fleet.logs(name, lines=lines, level=level, since=at)
         options.output.document(found, lambda: Text("\n".join(found.lines)))
         return
@@ -56,12 +56,12 @@ async def logs(
             options.output.show(Text(line))
 
 
-def _time(text: str, now: datetime) -> datetime:
-    """A moment: so long ago, or in ISO 8601 (UTC where it names no zone)."""
+def moment_of(text: str, now: datetime, option: str) -> datetime:
+    """A moment: so long ago, or in ISO 8601 (UTC where it names no zone). Raises UsageError that names the option."""
     if ago := _AGO.match(text):
         return now - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
     try:
         at = datetime.fromisoformat(text)
     except ValueError:
-        raise click.UsageError(f"--since {text!r}: write it as 10m, or as 2026-01-31T14:25:01Z") from None
+        raise click.UsageError(f"{option} {text!r}: write it as 10m, or as 2026-01-31T14:25:01Z") from None
     return at if at.tzinfo else at.replace(tzinfo=UTC)

@@ -3,7 +3,7 @@
 from typing import Final
 
 from flotilla.services.gateway.engines import brakes, commands, emergency, strategies
-from flotilla.services.gateway.fleet import histories, reads
+from flotilla.services.gateway.fleet import histories, logs, reads
 from flotilla.services.gateway.routes.route import (
     API,
     ENGINES,
@@ -36,6 +36,15 @@ ENGINES_ROUTES: Final[tuple[Route, ...]] = (
         f"{API}/history/days",
         histories.read_days,
         "The equity with which engines began the present day, for the profit and loss of the day.",
+        tag="engines",
+        about=About.ENGINES,
+    ),
+    reading(
+        "log_search",
+        f"{API}/logs",
+        logs.search_logs,
+        "Lines in the logs of all engines, the newest first, by text, level, time, engine, session and label; `looked_back_to` says how far an"
+        " answer looked, and `next` goes on from there.",
         tag="engines",
         about=About.ENGINES,
     ),

@@ -9,7 +9,7 @@ from flotilla.schemas.engine import EngineLogs, ReadLogs
 from flotilla.schemas.telemetry import LogLines
 
 _LEVEL: Final = re.compile(r"\[(DEBUG|INFO|WARN|WARNING|ERROR)\]")
-_RANK: Final = {"DEBUG": 0, "INFO": 1, "WARN": 2, "WARNING": 2, "ERROR": 3}
+RANK: Final = {"DEBUG": 0, "INFO": 1, "WARN": 2, "WARNING": 2, "ERROR": 3}
 
 
 def select(batches: Iterable[LogLines], request: ReadLogs, instance_id: str) -> EngineLogs:
@@ -21,16 +21,22 @@ def select(batches: Iterable[LogLines], request: ReadLogs, instance_id: str) -> 
 
 
 def _matching(batches: Iterable[LogLines], request: ReadLogs) -> Iterator[str]:
-    lowest = _RANK[request.level.upper()] if request.level else 0
+    lowest = RANK[request.level.upper()] if request.level else 0
     since_ns = _nanoseconds(request.since) if request.since else 0
-    rank = _RANK["INFO"]
+    rank = RANK["INFO"]
     for batch in batches:
         for line in batch.lines:
             # A line without a level, such as one of a traceback, goes with the line before it.
-            if found := _LEVEL.search(line[:200]):
-                rank = _RANK[found[1]]
+            if (own := rank_of(line)) is not None:
+                rank = own
             if rank >= lowest and batch.at_ns >= since_ns:
                 yield line
+
+
+def rank_of(line: str) -> int | None:
+    """The rank of the level that a line carries; None for one that carries none."""
+    found = _LEVEL.search(line[:200])
+    return RANK[found[1]] if found else None
 
 
 def _nanoseconds(at: datetime) -> int:
