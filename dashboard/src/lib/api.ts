@@ -61,6 +61,27 @@ export async function ask<T>(method: string, path: string, body?: unknown, patie
   return reply as T;
 }
 
+/** Sends a file as it is; `told` hears which share of it is on its way. Its id is that of the request. */
+export function upload<T>(path: string, file: Blob, told: (share: number) => void): Promise<T> {
+  const requestId = newId();
+  return new Promise((done, failed) => {
+    const sent = new XMLHttpRequest();
+    sent.open("POST", path);
+    sent.setRequestHeader("Idempotency-Key", requestId);
+    sent.setRequestHeader("X-CSRF-Token", csrf);
+    sent.setRequestHeader("Content-Type", "application/octet-stream");
+    sent.responseType = "json";
+    sent.upload.onprogress = (event) => event.lengthComputable && told(event.loaded / event.total);
+    sent.onerror = () => failed(new Refusal("The gateway did not answer: whether the file is there is not known.", "no_answer", requestId));
+    sent.onload = () => {
+      const reply = (sent.response ?? {}) as Record<string, unknown>;
+      if (sent.status < 300) done(reply as T);
+      else failed(new Refusal(String(reply.message ?? sent.statusText), String(reply.code ?? sent.status), requestId, reply));
+    };
+    sent.send(file);
+  });
+}
+
 export function engine(id: string, verb = ""): string {
   return `${NAUTILUS}/engines/${encodeURIComponent(id)}${verb ? `/${verb}` : ""}`;
 }

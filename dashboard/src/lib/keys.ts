@@ -7,6 +7,7 @@ import { go, route, type Page } from "./route.svelte";
 export const KEYS: [string, string][] = [
   ["/ or Ctrl K", "find an engine or a page"],
   ["g f, g l, g n, g b, g h, g a, g d", "go to Fleet, Ledger, Start, Backtests, Hosts, Alerts, Audit"],
+  ["g s, g m, g o, g c", "go to Studies, market Data, LOgs, Doctor (a Check)"],
   ["j, k", "next and previous engine"],
   ["Enter", "open the engine"],
   ["x", "select the engine"],
@@ -16,7 +17,7 @@ export const KEYS: [string, string][] = [
   ["?", "these keys"],
   ["Esc", "close, or back to the fleet"],
 ];
-const PLACES: Record<string, Page> = { f: "fleet", l: "ledger", n: "start", h: "hosts", b: "backtests", a: "alerts", d: "audit" };
+const PLACES: Record<string, Page> = { f: "fleet", l: "ledger", n: "start", h: "hosts", b: "backtests", a: "alerts", d: "audit", s: "studies", m: "data", o: "logs", c: "doctor" };
 
 let isGoing = false;
 

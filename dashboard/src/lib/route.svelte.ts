@@ -1,6 +1,6 @@
 /** Where we are: `#/engine/x?tab=logs`. The part behind `?` is the view, so that an address can be shared. */
 
-export const PAGES = ["fleet", "ledger", "start", "backtests", "hosts", "alerts", "audit"] as const;
+export const PAGES = ["fleet", "ledger", "start", "backtests", "studies", "data", "logs", "hosts", "alerts", "audit", "doctor"] as const;
 export type Page = (typeof PAGES)[number] | "engine";
 
 interface Route {

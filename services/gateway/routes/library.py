@@ -4,7 +4,16 @@ from typing import Final
 
 from flotilla.schemas.access import Role
 from flotilla.services.gateway.engines import strategy_replies
-from flotilla.services.gateway.fleet import audit, data, fleet_streams, packages, probes, reads, templates
+from flotilla.services.gateway.fleet import (
+    audit,
+    data,
+    doctor,
+    fleet_streams,
+    packages,
+    probes,
+    reads,
+    templates,
+)
 from flotilla.services.gateway.fleet import events as sse
 from flotilla.services.gateway.fleet import sign_in as session
 from flotilla.services.gateway.live.fleet_messages import FLEET_MESSAGES
@@ -228,6 +237,19 @@ AUDIT_ROUTES: Final[tuple[Route, ...]] = (
         tag="audit",
         about=About.FLEET,
         role=Role.ADMIN,
+    ),
+)
+
+
+DOCTOR_ROUTES: Final[tuple[Route, ...]] = (
+    reading(
+        "doctor",
+        f"{API}/doctor",
+        doctor.read_doctor,
+        "What the gateway can tell of services, hosts, the record and open alerts: what was found, what it means and what to do, the gravest"
+        " first.",
+        tag="service",
+        about=About.FLEET,
     ),
 )
 

@@ -9,6 +9,7 @@ from flotilla.services.gateway.routes.engines import ENGINES_ROUTES, HOST_ROUTES
 from flotilla.services.gateway.routes.ledger import LEDGER_ROUTES
 from flotilla.services.gateway.routes.library import (
     AUDIT_ROUTES,
+    DOCTOR_ROUTES,
     LIBRARY_ROUTES,
     SERVICE_ROUTES,
     SESSION_ROUTES,
@@ -28,6 +29,7 @@ ROUTES: Final[tuple[Route, ...]] = (
     *LIBRARY_ROUTES,
     *ALERT_ROUTES,
     *AUDIT_ROUTES,
+    *DOCTOR_ROUTES,
     *SESSION_ROUTES,
     *SERVICE_ROUTES,
 )
