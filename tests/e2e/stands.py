@@ -65,6 +65,7 @@ from flotilla.services.gateway.settings import GatewaySettings
 from flotilla.stack.servers.nats import NatsServer
 from flotilla.stack.servers.ports import free_port
 from tests.access import create_token
+from tests.e2e import stand_research
 from tests.e2e.desks import Desk
 from tests.integration import gateways
 from tests.integration.logins import engine_login
@@ -373,6 +374,7 @@ class Stand:
         self.tokens = folder / "tokens.jsonl"
         self.engines = engines
         self.address = ""
+        self.printed = stand_research.Printed()
         self._nats = nats
         self._states = {index: state_of(index) for index in range(engines)}
         self._loop = asyncio.new_event_loop()
@@ -448,6 +450,7 @@ class Stand:
         self.orchestrator.answers |= {
             **self.notifier.answers(),
             **self.desk.answers(),
+            **stand_research.answers(self.printed, stand_research.Imports()),
             "fleet.ledger.orders": orders_of,
             "fleet.ledger.positions": positions_of,
             "fleet.ledger.accounts": accounts_of,

@@ -1,7 +1,9 @@
 """Pages of the dashboard that show more than the fleet, over the same stand: what they ask the gateway for, and what they show of it."""
 
+import hashlib
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import BrowserContext, Locator, Page, expect
@@ -9,12 +11,14 @@ from playwright.sync_api import BrowserContext, Locator, Page, expect
 from flotilla.schemas.access import Role
 from flotilla.schemas.alerting import AckAlert, MuteAlerts, RemoveChannel, SetChannel, SetRule
 from flotilla.schemas.backtest import RunBacktest
+from flotilla.schemas.data import ImportData, ReadChart
 from flotilla.schemas.engine import StartEngine
 from flotilla.schemas.fault import FieldError, invalid
 from flotilla.schemas.ledger import ReadOrders
 from flotilla.schemas.states import DesiredState, RunState
 from flotilla.schemas.telemetry import Severity
 from tests.e2e.browsers import DESKTOP, PHONE, Look
+from tests.e2e.stand_research import BARS
 from tests.e2e.stands import Stand, name_of, session_of, standing
 from tests.integration.gateways import accepted
 
@@ -360,15 +364,124 @@ def test_backtests_are_compared_and_cancelled(look: Look, stand: Stand) -> None:
     expect(page.get_by_text("○ cancelled")).to_be_visible()
 
 
+def test_logs_of_all_engines_are_searched_and_it_is_said_how_far(look: Look, stand: Stand) -> None:
+    page = opened(look, stand, "logs?q=REJECTED")
+    lines = page.get_by_role("log")
+    status = page.get_by_role("region", name="Lines").get_by_role("status")
+    expect(lines.locator(".line")).to_have_count(5)
+    expect(status).to_contain_text(
+        re.compile(r"^\s*5 lines\. Looked back to .* what is older was not looked at\.")
+    )
+    page.get_by_role("button", name="Look further back").click()
+    expect(lines.locator(".line")).to_have_count(9)
+    expect(status).to_contain_text("All that is kept was looked through")
+    page.get_by_role("combobox", name="Level").select_option("error")
+    page.get_by_role("combobox", name="Engine").fill("basis-002")
+    page.get_by_role("combobox", name="Engine").blur()
+    expect(page).to_have_url(re.compile("q=REJECTED&level=error&engine=basis-002"))
+    expect(lines.locator(".line", has_not_text="basis-002")).to_have_count(0)
+    page.get_by_role("searchbox", name="Text in a line").fill("<b>came")
+    expect(lines).to_contain_text("Nothing found in what was looked through so far.")
+    page.get_by_role("button", name="Clear").click()
+    page.get_by_role("searchbox", name="Text in a line").fill("<b>came")
+    stand.printed.more("x [INFO] Strategy: <b>came later</b>")
+    expect(lines.locator(".line")).to_have_count(1)
+    page.get_by_role("checkbox", name="follow").check()  # looking back has ended that
+    stand.printed.more("x [INFO] Strategy: <b>came last</b>")
+    expect(lines.locator(".line").nth(1)).to_contain_text("<b>came last</b>")
+
+
+def test_a_data_set_shows_its_course_and_gaps_and_a_file_is_imported(
+    look: Look, stand: Stand, tmp_path: Path
+) -> None:
+    page = opened(look, stand, "data")
+    page.get_by_role("searchbox", name="Filter data sets").fill("spx bars")
+    page.get_by_role("button", name=BARS).click()
+    chart = page.get_by_role("region", name=f"Chart of {BARS}")
+    expect(
+        chart.get_by_role("img", name=re.compile("400 points, the last 4,2")).locator("canvas")
+    ).to_be_visible()
+    expect(chart).to_contain_text("2 pauses longer than 5 d between 2,516 events")
+    expect(chart.get_by_role("region", name="The first rows")).to_contain_text("2058.90")
+    chart.get_by_label("From, a day in UTC").fill("2020-01-01")
+    chart.get_by_role("button", name="Draw").click()
+    expect(chart.get_by_role("img", name=re.compile("60 points"))).to_be_visible()
+    (drawn,) = asked(stand, ReadChart)[-1:]
+    assert (drawn.identifier, drawn.type, drawn.first) == (BARS, "bars", "2020-01-01")
+    file = tmp_path / "my quotes.csv"
+    file.write_text("time,bid,ask\n")
+    imports = page.get_by_role("region", name="Imports", exact=True)
+    imports.get_by_label("File", exact=True).set_input_files(file)
+    imports.get_by_role("combobox", name="Type of data").select_option("quotes")
+    imports.get_by_role("textbox", name="Instrument").fill("EUR/USD.SIM")
+    imports.get_by_role("checkbox", name="only look").uncheck()
+    imports.get_by_role("button", name="Import").click()
+    row = imports.get_by_role("row", name=re.compile("my_quotes.csv"))
+    expect(row).to_contain_text("checked: 1,200 rows")
+    expect(row).to_contain_text(re.compile("completed.*2,400 rows"))
+    (taken,) = asked(stand, ImportData)
+    assert (taken.type, taken.instrument, taken.dry_run, taken.replace) == (
+        "quotes",
+        "EUR/USD.SIM",
+        False,
+        False,
+    )
+    assert taken.digest == hashlib.sha256(file.read_bytes()).hexdigest()
+    expect(imports).to_contain_text("ticks.csv line 17, column price")
+
+
+def test_a_study_shows_a_map_of_two_parameters_and_a_walk_its_windows(look: Look, stand: Stand) -> None:
+    page = opened(look, stand, "studies")
+    row = page.get_by_role("row", name=re.compile("^grid"))
+    expect(row).to_contain_text(re.compile("running.*75 %.*fast_ema_period, slow_ema_period.*0.90"))
+    row.get_by_role("link", name="grid").click()
+    heat = page.get_by_role("table", name="Sharpe ratio by fast_ema_period and slow_ema_period")
+    expect(heat.locator("tbody tr")).to_have_count(5)
+    expect(heat.locator("td.top")).to_have_text("0.90")
+    expect(heat.locator("tbody tr").nth(2).locator("td").nth(2)).to_have_class(re.compile("top"))
+    page.get_by_role("combobox", name="Figure").select_option("total_return")
+    expect(page.get_by_role("table", name=re.compile("^Return by")).locator("td.top")).to_have_text("22.5 %")
+    expect(page.get_by_role("region", name="Best backtests").locator("tbody tr").first).to_contain_text(
+        "grid-0013"
+    )
+    page.goto(f"{stand.address}/#/studies/walk")
+    curve = page.get_by_role("img", name=re.compile("^Equity out of sample, 300 points, the last 1,2.* USD"))
+    expect(curve.locator("canvas")).to_be_visible()
+    windows = page.get_by_role("region", name="All windows").locator("tbody tr")
+    expect(windows).to_have_count(5)
+    expect(windows.nth(3)).to_contain_text(re.compile("2018-09-14 to 2018-12-31.*\u22120.10.*\u22122.3 %"))
+    expect(page.get_by_text("each window began cold")).to_be_visible()
+
+
+def test_the_doctor_says_what_is_amiss_what_it_means_and_what_to_do(look: Look, stand: Stand) -> None:
+    page = opened(look, stand, "doctor")
+    amiss = page.get_by_role("list", name="What is amiss").locator("li")
+    # Nobody beats for an orchestrator here.
+    expect(amiss.first).to_contain_text(
+        re.compile("orchestrator service was not heard.*No command is carried out")
+    )
+    expect(amiss.first.locator("code").first).to_have_text("flotilla up")
+    expect(amiss.filter(has_text=f"{name_of(1)} alert")).to_contain_text("engine impaired")
+    well = page.get_by_role("region", name="What is well")
+    expect(well).to_contain_text(
+        re.compile("ldn-1.*docker answers, 66 sessions.*3.0 GiB of its budget of 20 GiB")
+    )
+
+
 PLACES = (
-    "start",
-    "backtests/bt-fast",
-    "backtests?compare=bt-fast,bt-slow",
     f"engine/{name_of(4)}",
     "ledger",
     "alerts",
     "alerts?tab=rules",
     "alerts?tab=channels",
+    "logs?q=rejected",
+    f"data?type=bars&of={BARS}",
+    "studies/grid",
+    "studies/walk",
+    "doctor",
+    "start",
+    "backtests/bt-fast",
+    "backtests?compare=bt-fast,bt-slow",
 )
 
 
@@ -383,7 +496,7 @@ def test_axe_finds_nothing_and_no_page_scrolls_sideways(
         page.goto(f"{stand.address}/#/{place}")
         expect(page.locator("main h1")).to_be_visible()
         expect(
-            page.locator("main :is([data-alert], table, [role=tabpanel], .fields):visible").first
+            page.locator("main :is([data-alert], table, [role=tabpanel], [role=log], .fields):visible").first
         ).to_be_visible()
         found += [f"{place}: {one}" for one in look.violations()]
         assert page.locator("main").evaluate("one => one.scrollWidth <= one.clientWidth"), place

@@ -114,6 +114,16 @@ async def test_lists_have_the_engines_of_the_token_only(stage: Stage, fleet: Fle
     assert health["active_containers"] == ["nautilus-engine-s-mine"]
 
 
+async def test_logs_are_searched_in_those_of_the_token_only(stage: Stage, fleet: Fleet) -> None:
+    stage.orchestrator.requests.clear()
+    assert (await call(stage, "GET", f"{API}/logs?label=zone=x"))[0] == 200
+    assert [one.labels for one in stage.orchestrator.requests] == [{"desk": "a", "zone": "x"}]
+    code, known = await call(stage, "GET", f"{API}/logs?label=desk=b&instance_id=theirs")
+    assert (code, known["lines"], known["next"], known["end"]) == (200, [], None, None)
+    assert len(stage.orchestrator.requests) == 1, "nothing can carry both"
+    assert (await call(stage, "GET", f"{API}/doctor"))[0] == 403
+
+
 async def test_status_is_of_the_tokens_own_engine_and_counts_no_other(stage: Stage, fleet: Fleet) -> None:
     code, known = await call(stage, "GET", f"{ENGINE}/status")
     status = known["status"]

@@ -8,14 +8,20 @@ export type Value = string | number | boolean | null;
 
 export const FIGURES: Record<string, [string, "share" | "ratio" | "count"]> = {
   sharpe_ratio: ["Sharpe ratio", "ratio"], sortino_ratio: ["Sortino ratio", "ratio"], calmar_ratio: ["Calmar ratio", "ratio"],
-  total_return: ["Return", "share"], annualized_return: ["Return a year", "share"], volatility: ["Volatility", "share"],
-  max_drawdown: ["Max drawdown", "share"], win_rate: ["Won", "share"], profit_factor: ["Profit factor", "ratio"], total_trades: ["Trades", "count"],
+  total_return: ["return", "share"], annualized_return: ["return a year", "share"], volatility: ["volatility a year", "share"],
+  max_drawdown: ["max drawdown", "share"], win_rate: ["won", "share"], profit_factor: ["profit factor", "ratio"], total_trades: ["trades", "count"],
 };
 /** Of these, less is better; of all others, more: a drawdown is a negative number. */
 const LESS_IS_BETTER = new Set(["volatility", "max_drawdown_days"]);
 
 export function nameOf(figure: string): string {
   return FIGURES[figure]?.[0] ?? figure.replaceAll("_", " ");
+}
+
+/** As a heading. */
+export function titleOf(figure: string): string {
+  const name = nameOf(figure);
+  return name.slice(0, 1).toUpperCase() + name.slice(1);
 }
 
 export function written(figure: string, value: number | null | undefined): string {

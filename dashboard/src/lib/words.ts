@@ -77,6 +77,7 @@ export function serviceState(row: ServiceRow, now: number): { mark: string; word
 }
 
 export function bytes(count: number): string {
+  if (count < 1 << 20) return `${Math.ceil(count / 2 ** 10)} KB`;
   return count >= 1 << 30 ? `${(count / 2 ** 30).toFixed(1)} GB` : `${Math.round(count / 2 ** 20)} MB`;
 }
 

@@ -14,7 +14,7 @@ from flotilla.schemas import contract
 from flotilla.schemas.alert_rules import RULES
 from flotilla.schemas.alerting import AlertState, AlertView
 from flotilla.schemas.environment import RECORD_BUDGET
-from flotilla.schemas.fault import FaultError
+from flotilla.schemas.fault import Fault, FaultError
 from flotilla.schemas.record import ReadRecord, RecordKept
 from flotilla.schemas.telemetry import Severity
 from flotilla.services.gateway.live.fleet_figures import TOPICS
@@ -72,20 +72,21 @@ class DoctorReply(msgspec.Struct, frozen=True, kw_only=True):
 
 async def read_doctor(gateway: Gateway, _: Ask[NoQuery, None]) -> DoctorReply:
     """From the gateway's memory, but for the record, which is asked for."""
-    now = datetime.now(UTC)
-    rows = gateway.fleet.rows(TOPICS)
+    record = await _record(gateway)
+    return examined(gateway.fleet.rows(TOPICS), record, datetime.now(UTC), version("flotilla"))
+
+
+def examined(rows: Sequence[Row], record: RecordKept | Fault, now: datetime, own: str) -> DoctorReply:
+    """What is to be said of these rows, the gravest first. `own` is the gateway's version, `record` what was said of it, or why nothing was."""
+    hosts = [row for row in rows if isinstance(row, HostRow)]
     alerts = [row for row in rows if isinstance(row, AlertView) and row.state == AlertState.OPEN]
-    findings = [
-        *_services(rows, now),
-        *_hosts([row for row in rows if isinstance(row, HostRow)], now, version("flotilla")),
-        await _record(gateway),
-        *map(_alert, sorted(alerts, key=lambda one: one.opened_at, reverse=True)[:_MOST_ALERTS]),
-    ]
+    shown = sorted(alerts, key=lambda one: one.opened_at, reverse=True)[:_MOST_ALERTS]
+    findings = [*_services(rows, now), *_hosts(hosts, now, own), _kept(record), *map(_alert, shown)]
     return DoctorReply(
         at=now,
         is_ok=not any(one.level == "fail" for one in findings),
         findings=tuple(sorted(findings, key=lambda one: _GRAVITY[one.level])),
-        alerts_left_out=max(0, len(alerts) - _MOST_ALERTS),
+        alerts_left_out=len(alerts) - len(shown),
     )
 
 
@@ -171,22 +172,23 @@ def _host(host: HostRow, now: datetime, own: str) -> Iterator[Finding]:
         yield finding("ok", f"{host.runtime} answers, {host.sessions} sessions, version {host.version}")
 
 
-async def _record(gateway: Gateway) -> Finding:
+async def _record(gateway: Gateway) -> RecordKept | Fault:
     try:
-        kept = await gateway.bus.call(contract.RECORD_KEPT, ReadRecord(), timeout_s=_RECORD_S)
+        return await gateway.bus.call(contract.RECORD_KEPT, ReadRecord(), timeout_s=_RECORD_S)
     except FaultError as error:
+        return error.fault
+
+
+def _kept(kept: RecordKept | Fault) -> Finding:
+    if isinstance(kept, Fault):
         return Finding(
             level="warn",
             kind="record",
             about="record",
-            found=f"cannot be asked: {error.fault.message}",
+            found=f"cannot be asked: {kept.message}",
             means="How much is kept, and whether there is room, is not known.",
             remedy="See what is said of the orchestrator here; `flotilla record` asks again.",
         )
-    return _kept(kept)
-
-
-def _kept(kept: RecordKept) -> Finding:
     found = f"{kept.bytes / 2**30:.1f} GiB of its budget of {kept.budget_bytes / 2**30:.0f} GiB"
     if not kept.problem:
         return Finding(level="ok", kind="record", about="record", found=found)
