@@ -25,7 +25,7 @@ class SearchLogs(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """Asks for lines that were stored from `since` on and before `until`, the newest first; a filter that is left out keeps everything.
 
     `text` is a part of the line, in whatever case; `level` the lowest that is shown: a line without one, such as one of a traceback, has that
-    of the line before it. `labels` keeps engines whose configuration, as it is shown, has all of them; one that was removed has none.
+    of the line before it, or `info` where that was not read with it. `labels` keeps engines whose configuration, as it is shown, has all of them; one that was removed has none.
     `cursor` is the `next` of the answer before, `after` the `end` of one: what came since.
     """
 

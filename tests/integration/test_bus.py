@@ -1,16 +1,26 @@
 """Calls and feeds over a real nats-server."""
 
 import asyncio
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import msgspec
 import pytest
 
+from flotilla.bus import streams
 from flotilla.bus.bus import Bus, connect
 from flotilla.bus.settings import BusSettings
-from flotilla.bus.streams import Delivery, Follower, ensure_streams, history
+from flotilla.bus.streams import (
+    Delivery,
+    Follower,
+    ensure_streams,
+    first_since,
+    history,
+    read_back,
+    read_on,
+    span_of,
+)
 from flotilla.schemas import contract
-from flotilla.schemas.contract import Actor
+from flotilla.schemas.contract import Actor, Durability
 from flotilla.schemas.engine import EngineList, ListEngines, StartEngine
 from flotilla.schemas.fault import FaultCode, FaultError, FieldError, fault
 from flotilla.schemas.session import ContainerFacts, ContainerStatus, StopSession
@@ -351,6 +361,32 @@ async def test_history_gives_the_last_messages_of_one_engine(nats: NatsServer, b
     assert all(d.at <= datetime.now(UTC) for d in kept)
     await engine.client.close()
     await other.client.close()
+
+
+@pytest.mark.parametrize("step_bytes", [300, 1 << 20])
+async def test_a_stream_is_read_backwards_whole_whatever_a_step_holds(
+    nats: NatsServer, bus: Bus, monkeypatch: pytest.MonkeyPatch, step_bytes: int
+) -> None:
+    monkeypatch.setattr(streams, "_STEP", 8)
+    monkeypatch.setattr(streams, "_LEAST_STEP", 2)
+    monkeypatch.setattr(streams, "_STEP_BYTES", step_bytes)
+    for number in range(1, 101):
+        # The first half is of the other engine but for two: there a step grows.
+        who = "e1" if number > 50 or number in (3, 30) else "e2"
+        lines = LogLines(instance_id=who, session_id="s1", first=number, at_ns=0, lines=("x" * 80,))
+        await bus.publish_durable(contract.LOG, lines, message_id=f"back-{number}", instance_id=who)
+    span = await span_of(bus, Durability.LOGS)
+    found: list[int] = []
+    begins = [span.last + 1]
+    async for begin, run in read_back(bus, Durability.LOGS, (span.first, span.last + 1), "engine.e1.log"):
+        assert all(begin <= one.seq < begins[-1] for one in run)
+        begins.append(begin)
+        found = [one.seq - span.first + 1 for one in run] + found
+    assert found == [3, 30, *range(51, 101)]
+    assert begins[-1] == span.first
+    (middle,) = await read_on(bus, Durability.LOGS, span.first + 39, limit=1)
+    assert await first_since(bus, Durability.LOGS, middle.at) in (middle.seq, middle.seq - 1)
+    assert await first_since(bus, Durability.LOGS, datetime.now(UTC) + timedelta(minutes=1)) is None
 
 
 @pytest.mark.parametrize(

@@ -188,5 +188,5 @@ def test_a_route_of_one_engine_has_a_place_for_its_name() -> None:
         if is_of_one:
             assert any(places), route.name
         elif any(places):
-            # The stream chooses by it, a backtest's configuration is no engine's.
-            assert route.name in ("stream", "backtest_run", "study_run"), route.name
+            # The stream and a search choose by it, a backtest's configuration is no engine's.
+            assert route.name in ("stream", "log_search", "backtest_run", "study_run"), route.name

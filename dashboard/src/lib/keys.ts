@@ -7,7 +7,7 @@ import { go, route, type Page } from "./route.svelte";
 export const KEYS: [string, string][] = [
   ["/ or Ctrl K", "find an engine or a page"],
   ["g f, g l, g n, g b, g h, g a, g d", "go to Fleet, Ledger, Start, Backtests, Hosts, Alerts, Audit"],
-  ["g s, g m, g o, g c", "go to Studies, market Data, LOgs, Doctor (a Check)"],
+  ["g s, g m, g o, g c", "go to Studies, Data, Logs, Doctor"],
   ["j, k", "next and previous engine"],
   ["Enter", "open the engine"],
   ["x", "select the engine"],

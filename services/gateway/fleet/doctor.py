@@ -13,7 +13,6 @@ import msgspec
 from flotilla.schemas import contract
 from flotilla.schemas.alert_rules import RULES
 from flotilla.schemas.alerting import AlertState, AlertView
-from flotilla.schemas.environment import RECORD_BUDGET
 from flotilla.schemas.fault import Fault, FaultError
 from flotilla.schemas.record import ReadRecord, RecordKept
 from flotilla.schemas.telemetry import Severity
@@ -198,7 +197,7 @@ def _kept(kept: RecordKept | Fault) -> Finding:
         about="record",
         found=f"{found}: {kept.problem}",
         means="It grows on, until its disk is full.",
-        remedy=f"`flotilla record` says what is kept; {RECORD_BUDGET.name} is its budget.",
+        remedy="`flotilla record` says what is kept: give it a larger budget, or keep some of it for less long.",
     )
 
 

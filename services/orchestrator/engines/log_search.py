@@ -11,7 +11,7 @@ from flotilla.bus.bus import Bus
 from flotilla.bus.logs import get_logger
 from flotilla.bus.streams import Delivery, StreamSpan, first_since, read_back, span_of
 from flotilla.schemas.contract import LOG, Durability
-from flotilla.schemas.fault import FieldError, invalid
+from flotilla.schemas.fault import FaultCode, FieldError, fault, invalid
 from flotilla.schemas.labels import matches
 from flotilla.schemas.logs import FoundLogs, SearchLogs
 from flotilla.schemas.subjects import parse, subject, wildcard
@@ -33,6 +33,8 @@ _MOST_BYTES: Final = 32 << 20
 _PATIENCE_S: Final = 4.0
 """What one answer looks through, and for how long it goes on."""
 _AT_ONCE: Final = 2
+_WAIT_S: Final = 5.0
+"""For a turn; who asks gives up after 15."""
 
 
 class LogSearch:
@@ -44,14 +46,21 @@ class LogSearch:
         self._turns = asyncio.Semaphore(_AT_ONCE)
 
     async def search(self, question: SearchLogs) -> FoundLogs:
-        """Raises FaultError: `not_found` for an engine that never ran or has not the labels, `invalid` for a place that is not there any more."""
+        """Raises FaultError: `not_found` for an engine that never ran or has not the labels, `invalid` for a place that is not there any more,
+        `busy` while others search."""
         meant = self._meant(question)
         if question.since and question.until and question.until <= question.since:
             raise invalid(FieldError("until", "is not after since"))
-        async with self._turns:
+        try:
+            await asyncio.wait_for(self._turns.acquire(), _WAIT_S)
+        except TimeoutError:
+            raise fault(FaultCode.BUSY, "other searches are on; try again", retry_after_s=2.0) from None
+        try:
             kept = await span_of(self._bus, Durability.LOGS)
             begin, end = await self._span(question, kept)
             return await self._look(question, meant, kept, begin, end)
+        finally:
+            self._turns.release()
 
     def _meant(self, question: SearchLogs) -> set[str] | None:
         """The engines whose lines may be shown; None for all that ever were."""
