@@ -138,4 +138,4 @@ def look(browser: BrowserContext) -> Iterator[Look]:
     made = Look(browser.new_page())
     yield made
     made.page.close()
-    assert made.faults == []
+    assert made.faults == [], made.faults
