@@ -375,6 +375,7 @@ class Stand:
         self.engines = engines
         self.address = ""
         self.printed = stand_research.Printed()
+        self.imports = stand_research.Imports()
         self._nats = nats
         self._states = {index: state_of(index) for index in range(engines)}
         self._loop = asyncio.new_event_loop()
@@ -450,7 +451,7 @@ class Stand:
         self.orchestrator.answers |= {
             **self.notifier.answers(),
             **self.desk.answers(),
-            **stand_research.answers(self.printed, stand_research.Imports()),
+            **stand_research.answers(self.printed, self.imports),
             "fleet.ledger.orders": orders_of,
             "fleet.ledger.positions": positions_of,
             "fleet.ledger.accounts": accounts_of,

@@ -418,6 +418,7 @@ def test_a_data_set_shows_its_course_and_gaps_and_a_file_is_imported(
     imports.get_by_role("button", name="Import").click()
     row = imports.get_by_role("row", name=re.compile("my_quotes.csv"))
     expect(row).to_contain_text("checked: 1,200 rows")
+    stand.imports.complete()
     expect(row).to_contain_text(re.compile("completed.*2,400 rows"))
     (taken,) = asked(stand, ImportData)
     assert (taken.type, taken.instrument, taken.dry_run, taken.replace) == (

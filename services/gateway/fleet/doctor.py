@@ -152,13 +152,15 @@ def _host(host: HostRow, now: datetime, own: str) -> Iterator[Finding]:
             "`flotilla doctor` on that machine looks at it.",
         )
     for flag in host.stop_flags:
-        who, named = (flag.instance_id, f" {flag.instance_id}") if flag.instance_id else ("every engine", "")
+        who, lift = "every engine", "`flotilla emergency-stop --lift`"
+        if flag.instance_id:
+            who, lift = flag.instance_id, f"`flotilla emergency-stop {flag.instance_id} --lift`"
         why = f": {flag.reason}" if flag.reason else ""
         yield finding(
             "warn",
             f"emergency stop of {who} since {flag.since:%Y-%m-%d %H:%M:%S} UTC{why}",
             "It stays stopped, and is started by nobody, until that is lifted.",
-            f"When you mean it: `flotilla emergency-stop{named} --lift`.",
+            f"When you mean it: {lift}.",
         )
     if host.version != own:
         yield finding(
