@@ -125,6 +125,7 @@ async def test_status_has_the_contracts_fields_and_both_strings_and_numbers(stag
     assert status["session_id"] == "s1"
     assert status["active_containers"] == ["nautilus-engine-s1"]
     assert (status["active_backtests"], status["backtest_count"]) == ({}, 0)
+    assert status["active_backtest_count"] == 0
     assert status["resource_usage"]["cpu_percent"] == "1.23%"
     assert status["resource_usage"]["memory_usage"] == "512MiB / 2GiB"
     assert status["resource_usage"]["memory_bytes"] == 512 << 20
@@ -143,7 +144,8 @@ async def test_status_is_idle_when_no_engine_ever_ran_and_asks_no_host(stage: St
     status = (await read(stage, f"{ENGINE}/status"))["status"]
     assert status["state"] == "stopped"
     assert status["resource_usage"] == {"message": "No active containers"}
-    assert status["health_check"] == {"overall_status": "no_containers"}
+    assert status["health_check"].keys() == {"overall_status", "last_check"}
+    assert status["health_check"]["overall_status"] == "no_containers"
     assert stage.orchestrator.requests == [WhichEngine(), ListBacktests(status=BacktestStatus.RUNNING)]
 
 

@@ -56,7 +56,8 @@ class CommandReply(msgspec.Struct, frozen=True, kw_only=True):
 class StatusView(msgspec.Struct, frozen=True, kw_only=True):
     """The engine meant. `state` is one of stopped, starting, running, stopping, error, or unknown when nobody can tell.
 
-    `active_backtests` are those that run and belong to no study, by id; `backtest_count` says how many, null when nobody can tell.
+    `active_backtests` are those that run and belong to no study, by id; `backtest_count`, and
+    `active_backtest_count` with it, says how many, null when nobody can tell.
     """
 
     state: str
@@ -72,6 +73,7 @@ class StatusView(msgspec.Struct, frozen=True, kw_only=True):
     container_info: PerSession | None = None
     active_backtests: dict[str, ActiveBacktest] = {}
     backtest_count: int | None = None
+    active_backtest_count: int | None = None
     health_check: PerSession = {}
 
 

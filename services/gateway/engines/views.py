@@ -20,6 +20,8 @@ from flotilla.services.gateway.live.rows import EngineRow, Mode
 
 UNKNOWN: Final = "--"
 """What `docker stats` prints for a figure that it does not have."""
+_NO_SHARE: Final = "0.00%"
+"""What it prints for a share of a container that has not run yet: clients read shares as numbers. The number beside it is null."""
 _BINARY: Final = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 _DECIMAL: Final = ("B", "kB", "MB", "GB", "TB", "PB")
 _FIGURES: Final = 1_024
@@ -39,15 +41,16 @@ def decimal_size(count: int) -> str:
 
 @lru_cache(maxsize=_FIGURES)
 def resource_usage(resources: Resources | None) -> dict[str, Any]:
-    """The contract's `resource_usage` of one engine; strings read `--` and numbers are null for what is not known. Not to be changed."""
+    """The contract's `resource_usage` of one engine, not to be changed. Of what is not known numbers are null, strings `--`, shares `0.00%`."""
     if resources is None:
-        strings = ("cpu_percent", "memory_usage", "memory_percent", "network_io", "block_io")
-        return {**dict.fromkeys(strings, UNKNOWN), **dict.fromkeys(_NUMBERS)}
+        shares = dict.fromkeys(("cpu_percent", "memory_percent"), _NO_SHARE)
+        sizes = dict.fromkeys(("memory_usage", "network_io", "block_io"), UNKNOWN)
+        return {**shares, **sizes, **dict.fromkeys(_NUMBERS)}
     used, limit = resources.memory_bytes, resources.memory_limit_bytes
     return {
         "cpu_percent": f"{resources.cpu_fraction:.2%}",
         "memory_usage": f"{binary_size(used)} / {binary_size(limit)}",
-        "memory_percent": f"{used / limit:.2%}" if limit else UNKNOWN,
+        "memory_percent": f"{used / limit:.2%}" if limit else _NO_SHARE,
         "network_io": _traffic(resources.network_rx_bytes, resources.network_tx_bytes),
         "block_io": _traffic(resources.block_read_bytes, resources.block_write_bytes),
         **{name: getattr(resources, name) for name in _NUMBERS},
@@ -122,14 +125,15 @@ def command_data(
 
 
 def status_view(
-    fleet: FleetStatus, facts: Mapping[str, ContainerFacts] = _NO_CONTAINERS
+    fleet: FleetStatus, now: datetime, facts: Mapping[str, ContainerFacts] = _NO_CONTAINERS
 ) -> replies.StatusView:
-    """The contract's status: of the engine meant, with figures of all that are active; `facts` are of containers, by session."""
+    """The contract's status, as of `now`: of the engine meant, with figures of all that are active; `facts` are of containers, by session."""
     engine, active = fleet.engine, fleet.active
     session = engine.session if engine else None
-    health = _spread(engine, active, health_check) or {"overall_status": "no_containers"}
-    if "status" not in health and active:
-        health = {"overall_status": overall_health(active), **health}
+    health = _spread(engine, active, lambda one: health_check(one, now))
+    if health is None or "status" not in health:
+        overall = {"overall_status": overall_health(active), "last_check": now}
+        health = {**overall, **(health or {})}
     return replies.StatusView(
         state=engine.state if engine else ClientState.STOPPED,
         config=engine.config if engine else None,
@@ -147,10 +151,14 @@ def status_view(
     )
 
 
-def health_check(engine: EngineView) -> dict[str, Any]:
-    """`status` is healthy, starting, stopping, unhealthy or, while data is quiet that may be due, unknown; the other keys say why."""
+def health_check(engine: EngineView, now: datetime) -> dict[str, Any]:
+    """`status` is healthy, starting, stopping, unhealthy or, while data is quiet that may be due, unknown; the other keys say why.
+
+    `last_check` is when this was judged: `now`.
+    """
     return {
         "status": _health(engine),
+        "last_check": now,
         "run_state": engine.session.state if engine.session else None,
         "heartbeat_age_s": engine.heartbeat_age_s,
         "is_frozen": engine.is_frozen,

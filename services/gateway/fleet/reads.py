@@ -63,10 +63,12 @@ async def read_status(gateway: Gateway, ask: Ask[EngineQuery, None]) -> replies.
     active = tuple(engine for engine in fleet.active if matches(engine.config.labels, scope))
     fleet = msgspec.structs.replace(fleet, active=active)
     containers = await gateway.containers.read() if fleet.active else {}
-    status = views.status_view(fleet, containers)
+    status = views.status_view(fleet, datetime.now(UTC), containers)
     sees_backtests = ask.token is not None and ask.token.role.includes(Role.VIEWER) and not scope
     running, count = await running_backtests(gateway) if sees_backtests else ({}, None)
-    told = msgspec.structs.replace(status, active_backtests=running, backtest_count=count)
+    told = msgspec.structs.replace(
+        status, active_backtests=running, backtest_count=count, active_backtest_count=count
+    )
     return replies.StatusReply(status=told)
 
 
@@ -212,6 +214,6 @@ def _unknown_status(problem: Fault, instance_id: str | None) -> replies.StatusRe
         instance_id=instance_id,
         last_error=why,
         resource_usage={"message": why},
-        health_check={"overall_status": UNKNOWN, "message": why},
+        health_check={"overall_status": UNKNOWN, "last_check": datetime.now(UTC), "message": why},
     )
     return replies.StatusReply(success=False, status=status, message=why, detail=why, code=problem.code)

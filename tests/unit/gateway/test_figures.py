@@ -55,9 +55,17 @@ def test_all_figures_stand_as_strings_and_as_numbers() -> None:
     }
 
 
-def test_what_is_not_known_is_said_to_be_unknown_and_never_zero() -> None:
+def test_what_is_not_known_is_said_to_be_unknown_and_no_number_is_zero() -> None:
     usage = resource_usage(None)
-    assert usage["cpu_percent"] == usage["memory_usage"] == usage["network_io"] == "--"
-    assert usage["cpu_fraction"] is None
+    assert usage["memory_usage"] == usage["network_io"] == usage["block_io"] == "--"
+    assert usage["cpu_fraction"] is usage["memory_bytes"] is None
     some = resource_usage(Resources(cpu_fraction=0.0, memory_bytes=0, memory_limit_bytes=0, pids=1))
-    assert (some["memory_percent"], some["network_io"], some["network_rx_bytes"]) == ("--", "--", None)
+    assert (some["network_io"], some["network_rx_bytes"]) == ("--", None)
+
+
+def test_a_share_reads_as_a_number_also_while_it_is_not_known() -> None:
+    for usage in (
+        resource_usage(None),
+        resource_usage(Resources(cpu_fraction=0.0, memory_bytes=0, memory_limit_bytes=0, pids=1)),
+    ):
+        assert usage["cpu_percent"] == usage["memory_percent"] == "0.00%"

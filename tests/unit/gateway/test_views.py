@@ -57,7 +57,7 @@ def view(
 
 
 def test_with_no_engine_ever_the_status_is_idle() -> None:
-    status = status_view(FleetStatus(engine=None, active=()))
+    status = status_view(FleetStatus(engine=None, active=()), NOW)
     assert (status.state, status.config, status.session_id, status.last_error) == (
         "stopped",
         None,
@@ -67,34 +67,35 @@ def test_with_no_engine_ever_the_status_is_idle() -> None:
     assert (status.container_count, status.active_containers) == (0, ())
     assert status.resource_usage == {"message": "No active containers"}
     assert status.container_info is None
-    assert status.health_check == {"overall_status": "no_containers"}
+    assert status.health_check == {"overall_status": "no_containers", "last_check": NOW}
 
 
 def test_with_one_active_engine_everything_is_flat() -> None:
-    status = status_view(FleetStatus(engine=view("a"), active=(view("a"),)))
+    status = status_view(FleetStatus(engine=view("a"), active=(view("a"),)), NOW)
     assert status.resource_usage["cpu_percent"] == "50.00%"
     assert status.container_info is not None
     assert status.container_info["name"] == "nautilus-engine-session-a"
     assert status.health_check["status"] == "healthy"
     assert "overall_status" not in status.health_check
+    assert status.health_check["last_check"] == NOW
 
 
 def test_with_several_active_engines_everything_is_keyed_by_session() -> None:
     starting = view("b", RunState.BOOTING, ClientState.STARTING)
-    status = status_view(FleetStatus(engine=view("a"), active=(view("a"), starting)))
+    status = status_view(FleetStatus(engine=view("a"), active=(view("a"), starting)), NOW)
     keys = {"session-a", "session-b"}
     assert status.state == "running"
     assert status.container_count == 2
     assert set(status.resource_usage) == keys
     assert status.container_info is not None
     assert set(status.container_info) == keys
-    assert set(status.health_check) == {*keys, "overall_status"}
+    assert set(status.health_check) == {*keys, "overall_status", "last_check"}
     assert status.health_check["overall_status"] == "starting"
 
 
 def test_figures_of_another_engine_never_pass_for_those_of_the_one_asked_for() -> None:
     stopped = view("a", RunState.STOPPED, ClientState.STOPPED, resources=None)
-    status = status_view(FleetStatus(engine=stopped, active=(view("b"),)))
+    status = status_view(FleetStatus(engine=stopped, active=(view("b"),)), NOW)
     assert (status.state, status.instance_id) == ("stopped", "a")
     assert set(status.resource_usage) == {"session-b"}
     assert status.health_check["overall_status"] == "healthy"
@@ -102,7 +103,7 @@ def test_figures_of_another_engine_never_pass_for_those_of_the_one_asked_for() -
 
 def test_the_last_error_names_reason_text_and_exit_code() -> None:
     failed = view("a", RunState.FAILED, ClientState.ERROR)
-    assert status_view(FleetStatus(engine=failed, active=())).last_error == "crash: it broke, exit code -9"
+    assert status_view(FleetStatus(engine=failed, active=()), NOW).last_error == "crash: it broke, exit code -9"
 
 
 @pytest.mark.parametrize(
@@ -121,7 +122,7 @@ def test_the_container_is_as_its_host_reported_it(status: ContainerStatus, runni
         started_at=NOW,
     )
     info = status_view(
-        FleetStatus(engine=view("a"), active=(view("a"),)), {facts.session_id: facts}
+        FleetStatus(engine=view("a"), active=(view("a"),)), NOW, {facts.session_id: facts}
     ).container_info
     assert info == {
         "status": status,
@@ -149,7 +150,7 @@ def test_the_container_is_as_its_host_reported_it(status: ContainerStatus, runni
     ],
 )
 def test_healthy_means_trading_and_beating(engine: EngineView, status: str) -> None:
-    assert health_check(engine)["status"] == status
+    assert health_check(engine, NOW)["status"] == status
 
 
 def test_the_worst_engine_decides_for_all() -> None:
@@ -224,7 +225,7 @@ def test_a_template_shows_what_it_gives_the_strategy() -> None:
 
 def test_a_zombie_is_unhealthy_and_its_problems_are_named() -> None:
     zombie = view(problems=("strategy EMACross-001 is STOPPED", "SIM is not connected"), event_age_s=90.0)
-    check = health_check(zombie)
+    check = health_check(zombie, NOW)
     assert (check["status"], check["event_age_s"]) == ("unhealthy", 90.0)
     assert check["problems"] == ["strategy EMACross-001 is STOPPED", "SIM is not connected"]
     health = health_view([zombie], None, NOW)
@@ -243,13 +244,13 @@ def test_a_zombie_is_unhealthy_and_its_problems_are_named() -> None:
     ],
 )
 def test_what_is_wrong_with_an_engine_is_said_in_words(engine: EngineView, problem: str) -> None:
-    assert health_check(engine)["problems"] == [problem]
+    assert health_check(engine, NOW)["problems"] == [problem]
 
 
 def test_the_status_shows_the_emergency_stop_in_force() -> None:
     flag = StopFlag(since=NOW, reason="enough")
     stopped = view(run=RunState.STOPPED, client=ClientState.STOPPED, stop_flag=flag)
-    assert status_view(FleetStatus(engine=stopped, active=())).stop_flag == flag
+    assert status_view(FleetStatus(engine=stopped, active=()), NOW).stop_flag == flag
 
 
 def impaired(**changes: Any) -> EngineView:
@@ -262,7 +263,7 @@ def impaired(**changes: Any) -> EngineView:
 @pytest.mark.parametrize("said", [("strategy A-000 is STOPPED",), ()])
 def test_state_last_error_and_health_agree_on_an_impaired_engine(said: tuple[str, ...]) -> None:
     engine = impaired(problems=said)
-    status = status_view(FleetStatus(engine=engine, active=(engine,)))
+    status = status_view(FleetStatus(engine=engine, active=(engine,)), NOW)
     assert (status.state, status.last_error) == ("error", "impaired: strategy A-000 is STOPPED")
     assert status.health_check["status"] == "unhealthy"
     (problem,) = status.health_check["problems"]
@@ -272,7 +273,7 @@ def test_state_last_error_and_health_agree_on_an_impaired_engine(said: tuple[str
 
 def test_an_engine_whose_data_is_quiet_is_not_called_healthy() -> None:
     quiet = view(notes=("no trades of X for 95 s",))
-    checked = health_check(quiet)
+    checked = health_check(quiet, NOW)
     assert (checked["status"], checked["notes"], checked["problems"]) == (
         "unknown",
         ["no trades of X for 95 s"],
@@ -287,4 +288,4 @@ def test_an_engine_whose_data_is_quiet_is_not_called_healthy() -> None:
 )
 def test_an_engine_that_is_not_heard_has_that_as_its_last_error(run: RunState, error: str) -> None:
     engine = view(run=run, client=ClientState.ERROR)
-    assert status_view(FleetStatus(engine=engine, active=(engine,))).last_error == error
+    assert status_view(FleetStatus(engine=engine, active=(engine,)), NOW).last_error == error
