@@ -19,7 +19,7 @@ from flotilla.services.gateway.live.gateway import Gateway
 from flotilla.services.gateway.live.scope import engine_of, narrowed
 from flotilla.services.gateway.routes.route import Route
 from flotilla.services.gateway.routes.table import ROUTES
-from flotilla.services.gateway.web.answer import response
+from flotilla.services.gateway.web.answer import response, tagged
 from flotilla.services.gateway.web.auth import API_KEY, identify, permit
 from flotilla.services.gateway.web.errors import fault_response, http_response, internal_response
 from flotilla.services.gateway.web.inputs import Ask, read_body, read_path, read_query, read_request_id
@@ -72,7 +72,9 @@ def _conversation(gateway: Gateway) -> Any:
             request[_REQUEST_ID] = new_request_id()
             refusal = error
         with bind(request_id=request[_REQUEST_ID]), gateway.door.handling(request.transport):
-            response = fault_response(refusal) if refusal else await _answer(gateway, request, handler)
+            response = (
+                fault_response(refusal, request) if refusal else await _answer(gateway, request, handler)
+            )
             seconds = time.perf_counter() - started
             path = _route_path(request)
             method = request.method if request.method in _METHODS else "OTHER"
@@ -95,11 +97,11 @@ async def _answer(gateway: Gateway, request: web.Request, handler: Next) -> web.
             return preflight
         return await handler(request)
     except FaultError as error:
-        return fault_response(error)
+        return fault_response(error, request)
     except web.HTTPException as error:
-        return http_response(error)
+        return http_response(error, request)
     except Exception:  # noqa: BLE001 - logged with its traceback by internal_response
-        return internal_response()
+        return internal_response(request)
 
 
 def _check_names(gateway: Gateway, request: web.Request) -> None:
@@ -123,15 +125,24 @@ def _endpoint(gateway: Gateway, route: Route) -> Next:
             _turned_away(gateway, request, route, error.fault)
             raise
         if not route.may_change_engines:
-            return response(await route.handler(gateway, ask))
+            return await _answered(gateway, request, route, ask)
         try:
-            return response(await route.handler(gateway, ask))
+            return await _answered(gateway, request, route, ask)
         finally:
             # Also where it failed, or the client left: it may have been carried out all the same.
             gateway.reads.doubt(engine_of(ask))
             gateway.containers.forget()
 
     return answer
+
+
+async def _answered(
+    gateway: Gateway, request: web.Request, route: Route, ask: Ask[Any, Any]
+) -> web.StreamResponse:
+    whole = response(await route.handler(gateway, ask), request.headers.getall("Accept", []))
+    if route.has_etag and isinstance(whole, web.Response) and whole.status == 200:
+        return tagged(whole, request.headers.getall("If-None-Match", []))
+    return whole
 
 
 def _admit(gateway: Gateway, request: web.Request, route: Route) -> None:
@@ -247,7 +258,7 @@ def _preflight(gateway: Gateway, request: web.Request) -> web.Response | None:
         status=204,
         headers={
             "Access-Control-Allow-Methods": "GET, POST, PUT, DELETE",
-            "Access-Control-Allow-Headers": f"Authorization, {API_KEY}, {CSRF_HEADER}, Content-Type, Idempotency-Key, Last-Event-ID, X-Request-Id",
+            "Access-Control-Allow-Headers": f"Authorization, {API_KEY}, {CSRF_HEADER}, Content-Type, Idempotency-Key, If-None-Match, Last-Event-ID, X-Request-Id",
             "Access-Control-Max-Age": "600",
         },
     )
@@ -267,7 +278,7 @@ def _common_headers(origins: tuple[str, ...]) -> Callable[[web.Request, web.Stre
             response.headers.add("Vary", "Origin")
         if (origin := request.headers.get("Origin")) in origins and origin is not None:
             response.headers["Access-Control-Allow-Origin"] = origin
-            response.headers["Access-Control-Expose-Headers"] = "X-Request-Id, Retry-After"
+            response.headers["Access-Control-Expose-Headers"] = "X-Request-Id, Retry-After, ETag"
 
     return add
 

@@ -39,6 +39,9 @@ everything: clean up, remove an engine, lift an emergency stop. `flotilla access
 sees and commands only engines that carry them: `x-about` says what that means for a call; `fleet` is not for it. Keys of a body may be snake_case or camelCase. The same request id twice gives the same
 answer and has one effect.
 
+Who names `application/problem+json` in `Accept` gets failures in that form, with the same fields beside those of RFC 9457. With
+`Accept: application/json;integers=string` integers beyond 2^53, as UNIX nanoseconds are, come as strings in replies.
+
 A stream is of server-sent events: `event` is the kind, `data` its JSON. `event: gap` says that events are missing at this
 place, `missed` how many (null when nobody knows); read the engine's events for them. `event: end` is the last one of a stream
 whose token is no longer good; `reason` says why. An observer's stream has no backtests."""
@@ -166,6 +169,8 @@ def _responses(route: Route, schemas: _Schemas) -> dict[str, Any]:
         responses = {"101": {"description": done, "content": {route.media: schema}}}
     if route.name == "readyz":
         responses["503"] = {"description": "Not ready.", "content": {route.media: schema}}
+    if route.has_etag:
+        responses["304"] = {"description": "As it was: the `ETag` is the one in `If-None-Match`."}
     for status in sorted(_failures(route)):
         failure = {"application/json": {"schema": _failure(route, status, schemas)}}
         responses[str(status)] = {"description": _MEANING[status], "content": failure}

@@ -122,6 +122,7 @@ _BODIES: Final = {
     "ValidateStrategy": f'{{"strategy_name": "ema_cross", "parameters": {_PARAMETERS}}}',
     "StrategyAddBody": f'{{"strategy": {{"template": "ema_cross", "parameters": {_PARAMETERS}}}}}',
     "SignalBody": '{"name": "mood", "value": 0.3}',
+    "CompareBody": '{"backtest_ids": ["bt-001", "bt-002"]}',
     "BacktestBody": f'{{"backtest_id": "bt-001", "config": {_BACKTEST}}}',
     "StudyBody": f'{{"study_id": "st-001", "config": {{"base": {_BACKTEST}, "axes": {{"fast_ema_period": {{"values": [5, 10]}}}}}}}}',
 }
@@ -226,9 +227,9 @@ def _body_name(operation: dict[str, Any]) -> str:
 def _responses(operation: dict[str, Any]) -> str:
     rows = ""
     for status, response in operation["responses"].items():
-        media, content = next(iter(response["content"].items()))
+        media, content = next(iter(response.get("content", {"": {}}).items()))
         answer = type_words(content["schema"]) if "schema" in content else escape(media)
-        kind = "good" if status.startswith("2") else "bad"
+        kind = "bad" if status.startswith(("4", "5")) else "good"
         rows += (
             f'<tr><td><b class="{kind}">{status}</b></td><td>{_prose(response["description"])}</td>'
             f"<td>{answer}</td></tr>"

@@ -83,6 +83,7 @@ LIBRARY_ROUTES: Final[tuple[Route, ...]] = (
         "Strategy templates, sorted by name.",
         tag="templates and data",
         about=About.SHARED,
+        has_etag=True,
     ),
     reading(
         "strategy_template",
@@ -91,6 +92,7 @@ LIBRARY_ROUTES: Final[tuple[Route, ...]] = (
         "One strategy template.",
         tag="templates and data",
         about=About.SHARED,
+        has_etag=True,
     ),
     reading(
         "strategy_validate",
@@ -109,6 +111,7 @@ LIBRARY_ROUTES: Final[tuple[Route, ...]] = (
         "Engine or strategy templates, sorted by name.",
         tag="templates and data",
         about=About.SHARED,
+        has_etag=True,
     ),
     reading(
         "packages",
@@ -117,6 +120,7 @@ LIBRARY_ROUTES: Final[tuple[Route, ...]] = (
         "Packages of people's own strategies, the newest version of each.",
         tag="templates and data",
         about=About.SHARED,
+        has_etag=True,
     ),
     reading(
         "package_versions",
@@ -125,6 +129,7 @@ LIBRARY_ROUTES: Final[tuple[Route, ...]] = (
         "All versions of a package, the newest first.",
         tag="templates and data",
         about=About.SHARED,
+        has_etag=True,
     ),
     Route(
         "package_push",
@@ -154,6 +159,7 @@ LIBRARY_ROUTES: Final[tuple[Route, ...]] = (
             "What the data catalog holds.",
             tag="templates and data",
             about=About.SHARED,
+            has_etag=True,
         )
         for name, path in (("engine_catalog", f"{ENGINE}/catalog"), ("catalog", f"{API}/catalog"))
     ),

@@ -20,6 +20,7 @@ STRATEGY: Final = f"{STRATEGIES}/{{strategy_id}}"
 TEMPLATES: Final = f"{ENGINE}/strategies/templates"
 BACKTEST: Final = f"{ENGINE}/backtest"
 BACKTESTS: Final = f"{API}/backtests"
+RESULTS: Final = f"{API}/backtest/results"
 FILE: Final = "application/octet-stream"
 _OF_ENGINES: Final = ("engine", "engines", "strategies")
 """The tags of routes about engines."""
@@ -34,7 +35,7 @@ class Route:
     `id_in_body` is where the body repeats the `instance_id` of the path or query; a body that says otherwise is refused.
     `takes` is the media type of a body that is no JSON and is read as it comes. `failures` are the bodies of failures that say more than the common one, by status.
     `is_open`: who shows no credential is answered too, without names; one that is shown must be good. `may_be_open`: so with the setting
-    `metrics_open`, and with names.
+    `metrics_open`, and with names. `has_etag`: what it answers seldom changes, and whoever has it already is told so (304).
     `messages` are those of a stream; `is_socket`: they come over a WebSocket.
     """
 
@@ -57,6 +58,7 @@ class Route:
     messages: tuple[Any, ...] = ()
     is_socket: bool = False
     may_be_open: bool = False
+    has_etag: bool = False
     signature: Signature = field(init=False)
 
     def __post_init__(self) -> None:

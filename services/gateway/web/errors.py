@@ -3,6 +3,7 @@
 import math
 import secrets
 from collections.abc import Mapping
+from http import HTTPStatus
 from typing import Any, Final
 
 import msgspec
@@ -11,6 +12,7 @@ from aiohttp import web
 from flotilla.bus.logs import get_logger
 from flotilla.schemas.decoding import MAX_BODY_BYTES
 from flotilla.schemas.fault import STATUS, Fault, FaultCode, FaultError
+from flotilla.services.gateway.web.accept import PROBLEM, takes_problems
 from flotilla.services.gateway.web.failure import Failure
 
 log = get_logger(__name__)
@@ -42,7 +44,7 @@ class RefusedError(FaultError):
         self.more = more
 
 
-def fault_response(error: FaultError) -> web.Response:
+def fault_response(error: FaultError, request: web.Request) -> web.Response:
     """The answer to a fault, ours or the bus's."""
     problem = error.fault
     failure = _failure(str(problem.code), problem.message, problem.error_id)
@@ -51,10 +53,10 @@ def fault_response(error: FaultError) -> web.Response:
         errors=tuple(msgspec.structs.replace(one, message=_cut(one.message)) for one in problem.errors),
     )
     more = error.more if isinstance(error, RefusedError) else {}
-    return _response(problem.status, failure, _headers(problem), more)
+    return _response(request, problem.status, failure, _headers(problem), more)
 
 
-def http_response(error: web.HTTPException) -> web.Response:
+def http_response(error: web.HTTPException, request: web.Request) -> web.Response:
     """The answer to what aiohttp refuses by itself: no such path, not this method, too large."""
     kept = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else {}
     match error.status:
@@ -69,14 +71,14 @@ def http_response(error: web.HTTPException) -> web.Response:
         case _:
             message = error.reason
     code = _OF_HTTP.get(error.status) or str(_BY_STATUS.get(error.status, FaultCode.MALFORMED))
-    return _response(error.status, _failure(code, message), kept)
+    return _response(request, error.status, _failure(code, message), kept)
 
 
-def internal_response() -> web.Response:
+def internal_response(request: web.Request) -> web.Response:
     """The answer to an exception that nobody foresaw. Called while it is handled: it goes into the log, not into the answer."""
     error_id = secrets.token_hex(8)
     log.exception("request failed", error_id=error_id)
-    return _response(500, _failure(str(FaultCode.INTERNAL), _FAILED, error_id), {})
+    return _response(request, 500, _failure(str(FaultCode.INTERNAL), _FAILED, error_id), {})
 
 
 def _failure(code: str, message: str, error_id: str = "") -> Failure:
@@ -87,7 +89,11 @@ def _failure(code: str, message: str, error_id: str = "") -> Failure:
 
 
 def _response(
-    status: int, failure: Failure, headers: dict[str, str], more: Mapping[str, Any] = _NOTHING
+    request: web.Request,
+    status: int,
+    failure: Failure,
+    headers: dict[str, str],
+    more: Mapping[str, Any] = _NOTHING,
 ) -> web.Response:
     # Whoever asks too often is told so as often: that is no news for the log.
     say = log.debug if status == 429 else log.info
@@ -99,8 +105,17 @@ def _response(
         error_id=failure.error_id,
     )
     told = msgspec.to_builtins(failure)
-    body = msgspec.json.encode({**told, **more, **told})
-    return web.Response(status=status, body=body, content_type="application/json", headers=headers)
+    is_problem = takes_problems(request.headers.getall("Accept", []))
+    # `status` is a number there, whatever else a body of ours has under that name.
+    body = msgspec.json.encode({**told, **more, **told, **(_problem(status, failure) if is_problem else {})})
+    media = PROBLEM if is_problem else "application/json"
+    return web.Response(status=status, body=body, content_type=media, headers={**headers, "Vary": "Accept"})
+
+
+def _problem(status: int, failure: Failure) -> dict[str, Any]:
+    """What RFC 9457 adds. `instance` is relative to the URL that was asked for; `code` says more than a `type` would."""
+    title = HTTPStatus(status).phrase
+    return {"type": "about:blank", "title": title, "status": status, "instance": f"#{failure.error_id}"}
 
 
 def _headers(problem: Fault) -> dict[str, str]:
