@@ -89,7 +89,8 @@ class TrialPlan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     (IANA). A venue whose balances are of QUOTE_CURRENCY counts in the currency that all instruments of the plan are settled in.
     `currency` is what results are counted in; without it that of the accounts where they have one, else that of the instruments.
     `warm_up`: requests for data before the present moment are answered from the catalog.
-    `packages` are where strategies come from that are of no module of ours. `custom` is fed beside `data`.
+    `packages` are where strategies come from that are of no module of ours. `custom` is fed beside `data`. `benchmark` is the instrument that
+    the run is held against, among `instruments`; null in plans of before there was one.
     """
 
     engine: dict[str, Any] = {}
@@ -104,6 +105,7 @@ class TrialPlan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     warm_up: bool = False
     packages: tuple[PackageRef, ...] = ()
     custom: tuple[CustomData, ...] = ()
+    benchmark: InstrumentId | None = None
 
 
 class BacktestStatus(StrEnum):
@@ -164,7 +166,8 @@ class BacktestConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     catalog has them of; `tick_data` is short for quotes and trades. `custom_data` is rows of classes that are not NautilusTrader's, of these instruments
     and of none. What strategies name of bars is read too; without any of these all bars there
     are, else all quotes and trades. `buffer_deltas`: strategies get changes of an order book together, up to the one that is flagged as the last of
-    its event, instead of one by one. `use_mark_prices`: positions are valued at mark prices. `seed` is that of every chance in the run. `output_path` and `data_sources` are the contract's and
+    its event, instead of one by one. `use_mark_prices`: positions are valued at mark prices. `seed` is that of every chance in the run. `max_order_rate` is how many orders a minute
+    NautilusTrader's risk engine lets through, as for an engine; null is as many as there are. `output_path` and `data_sources` are the contract's and
     decide nothing: any value but the default is refused.
     """
 
@@ -201,6 +204,7 @@ class BacktestConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     venue_settings: Annotated[dict[VenueName, VenueSettings], Meta(max_length=16)] = {}
     warm_up: bool = False
     custom_data: Annotated[tuple[CustomDataChoice, ...], Meta(max_length=16)] = ()
+    max_order_rate: Annotated[int, Meta(ge=1, le=10_000)] | None = None
 
     def __post_init__(self) -> None:
         self._check_strategies()
@@ -284,8 +288,9 @@ class Metrics(msgspec.Struct, frozen=True, kw_only=True):
 
     Return, return a year, volatility, Sharpe, Sortino, Calmar and drawdown are of marked equity at each day's end (drawdown: of every point
     of the equity curve); `schemas/performance.py` has the formulas. `max_drawdown` is 0 or less, `max_drawdown_days` from the
-    high before it to the recovery, else to the end. `final_equity` is balance and unrealized profit at the end. The rest is of closed trades,
-    `profit_factor` gross profit by gross loss.
+    high before it to the recovery, else to the end. `final_equity` is balance and unrealized profit at the end. Information ratio, alpha and beta
+    are beside buying and holding the plan's benchmark, and null without one. The rest is of closed trades, `profit_factor` gross profit by
+    gross loss.
     """
 
     total_return: float | None
@@ -306,6 +311,9 @@ class Metrics(msgspec.Struct, frozen=True, kw_only=True):
     calmar_ratio: float | None
     max_drawdown_days: float | None = None
     final_equity: float | None = None
+    information_ratio: float | None = None
+    alpha: float | None = None
+    beta: float | None = None
 
 
 class NautilusStatistics(msgspec.Struct, frozen=True, kw_only=True):
@@ -528,7 +536,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     strategy_code: dict[str, str] = {}
 
 
-TRIAL_FORMAT: Final = 6
+TRIAL_FORMAT: Final = 7
 """Raised with every change of a TrialJob, of an Outcome, or of what a figure in it means: a worker of another format goes on
 running when the services are new, reads work that it does not understand or counts as it did before, and is replaced first."""
 
@@ -644,6 +652,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 class BacktestView(msgspec.Struct, frozen=True, kw_only=True):
     """A backtest as the record has it. `progress` is 0 to 100.
 
+    `is_result_gone`: its result was deleted; the figures stay.
     `has_report` comes with a view of its own, after the one that says completed: when a run again has drawn NautilusTrader's tear sheet. `host` is null until
     the trial's process has begun.
     """
@@ -670,6 +679,7 @@ class BacktestView(msgspec.Struct, frozen=True, kw_only=True):
     elapsed_s: float | None = None
     events: int | None = None
     summary: RunSummary | None = None
+    is_result_gone: bool = False
 
 
 class RunBacktest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -911,9 +921,10 @@ class WhichStudy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 class ListStudies(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Asks for studies, newest first."""
+    """Asks for studies, newest first. `cursor` is the `next` of the page before."""
 
     limit: Annotated[int, Meta(ge=1, le=1000)] = 100
+    cursor: Annotated[str, Meta(max_length=200)] | None = None
 
 
 class StudyView(msgspec.Struct, frozen=True, kw_only=True):
@@ -937,9 +948,10 @@ class StudyView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StudyList(msgspec.Struct, frozen=True, kw_only=True):
-    """Studies, newest first."""
+    """Studies, newest first. `next` is null on the last page."""
 
     studies: tuple[StudyView, ...]
+    next: str | None = None
 
 
 class WorkerPlan(msgspec.Struct, frozen=True, kw_only=True):

@@ -497,6 +497,12 @@ BACKTEST_CANCEL: Final = _ORCHESTRATOR.command(
     "Cancel a backtest; its process is gone when this answers.",
     timeout_s=15.0,
 )
+BACKTEST_REMOVE_RESULT: Final = _ORCHESTRATOR.command(
+    "fleet.backtest.remove_result",
+    backtest.WhichBacktest,
+    backtest.BacktestView,
+    "Delete the result of a completed backtest; its figures stay.",
+)
 BACKTEST_VERIFY: Final = _ORCHESTRATOR.command(
     "fleet.backtest.verify",
     backtest.VerifyBacktest,

@@ -11,18 +11,22 @@ Definitions, so that anybody can work them out again from a run's equity curve:
   (A. W. Lo, "The Statistics of Sharpe Ratios", Financial Analysts Journal 58(4), 2002). There is no 252 in it: markets that never
   close have 365 days, and what has gaps has what it has. The risk-free rate and the least acceptable return are 0.
 - Drawdowns are sought in every sample that is kept, not only at the days' ends.
+- Beside a benchmark, which is buying and holding one instrument, returns y_i are those of its price between two of the days' ends E_1 … E_n
+  at which it has one, and x_i those of equity between the same two. Beta is the slope of the least squares, cov(x, y) / var(y); alpha
+  is Jensen's, (mean(x) - beta · mean(y)) · A (M. C. Jensen 1968); the information ratio is mean(x - y) / s(x - y) · √A (T. H. Goodwin
+  1998). The benchmark has no fees, dividends or funding, and stays in its own currency.
 
 What is not defined is None: equity that was 0 or less, no volatility, no loss. So is what a run is too short for:
 
 - A return a year, and Calmar which is made of it, before LEAST_YEARS: "Returns for periods of less than one year must not be
   annualized" (CFA Institute, Global Investment Performance Standards, 2010, 5.A.4). A per cent made in six hours would be two million
   times the account.
-- Volatility, Sharpe and Sortino before LEAST_RETURNS. What Lo gives for the ratio holds for large samples; 30 is the usual rule of thumb
+- Volatility, Sharpe, Sortino and what is beside a benchmark before LEAST_RETURNS. What Lo gives for the ratio holds for large samples; 30 is the usual rule of thumb
   for one. Of n normal returns the standard error of s is about s / √(2(n - 1)): half of it at 3, an eighth at 30.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta, tzinfo
 from itertools import pairwise
 from typing import Final, NamedTuple
@@ -66,6 +70,14 @@ class Performance(NamedTuple):
     years: float | None
 
 
+class Relative(NamedTuple):
+    """A run beside its benchmark: alpha a year as a plain number, beta, and the information ratio of a year. None where not defined."""
+
+    information_ratio: float | None
+    alpha: float | None
+    beta: float | None
+
+
 def performance(curve: Sequence[Sample], zone: tzinfo) -> Performance:
     """The figures of a run. `curve` begins with the equity before the first event, stamped with that event, and is in time order."""
     days = day_ends(curve[1:], zone)
@@ -89,6 +101,26 @@ def performance(curve: Sequence[Sample], zone: tzinfo) -> Performance:
         max_drawdown_days=deepest.days if deepest else None,
         returns=len(days),
         years=years,
+    )
+
+
+def relative(curve: Sequence[Sample], prices: Mapping[int, float], zone: tzinfo) -> Relative:
+    """A run beside buying and holding what has these `prices`, by moment (UNIX ns) of the curve, which is as for `performance`."""
+    ends = [end for end in day_ends(curve[1:], zone) if end.at_ns in prices]
+    held = [Sample(end.at_ns, prices[end.at_ns]) for end in ends]
+    years = years_of(ends)
+    if not years or len(ends) <= LEAST_RETURNS or any(each.equity <= 0 for each in (*ends, *held)):
+        return Relative(None, None, None)
+    own, theirs = returns_of(ends), returns_of(held)
+    a_year = len(own) / years
+    ahead = [x - y for x, y in zip(own, theirs, strict=True)]
+    # What follows the benchmark to the last digit is neither better nor worse than it.
+    departs = (_deviation(ahead) or 0.0) > _NOISE
+    beta = _slope(own, theirs)
+    return Relative(
+        information_ratio=sharpe_ratio(ahead, a_year) if departs else None,
+        alpha=None if beta is None else (_mean(own) - beta * _mean(theirs)) * a_year,
+        beta=beta,
     )
 
 
@@ -182,6 +214,16 @@ def deepest_drawdown(samples: Sequence[Sample]) -> Drawdown | None:
     over = (one for one in samples if one.at_ns > bottom.at_ns and one.equity >= peak.equity)
     end = next(over, samples[-1]) if depth < 0 else peak
     return Drawdown(depth, (end.at_ns - peak.at_ns) / DAY_NS)
+
+
+def _slope(values: Sequence[float], over: Sequence[float]) -> float | None:
+    """Of the line of least squares; None where `over` does not change."""
+    deviation = _deviation(over)
+    if not deviation or deviation <= _NOISE:
+        return None
+    mean, mean_over = _mean(values), _mean(over)
+    product = math.fsum((x - mean) * (y - mean_over) for x, y in zip(values, over, strict=True))
+    return product / math.fsum((y - mean_over) ** 2 for y in over)
 
 
 def _mean(values: Sequence[float]) -> float:

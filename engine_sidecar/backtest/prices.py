@@ -40,6 +40,10 @@ class PriceSampler:
                 seen.pop()
             seen.append((at_ns, float(price)))
 
+    def of(self, instrument: str | None) -> dict[int, float]:
+        """What an instrument cost, by moment (UNIX ns); nothing of one that is not noted."""
+        return {at_ns: price for name, _, seen in self._seen if name == instrument for at_ns, price in seen}
+
     @property
     def points(self) -> tuple[PricePoint, ...]:
         """One instrument after the other, each thinned to MAX_PRICE_POINTS."""

@@ -25,7 +25,7 @@ from flotilla.schemas.backtest import (
     StrategyFigures,
     TrialResult,
 )
-from flotilla.schemas.performance import Performance, Sample, performance
+from flotilla.schemas.performance import Performance, Relative, Sample, performance, relative
 
 type Balances = dict[Any, Money]
 """By currency."""
@@ -91,11 +91,12 @@ def result_of(
     *,
     zone: ZoneInfo,
     marks: Marks,
+    benchmark: Mapping[int, float],
     elapsed_s: float,
     requests: tuple[int, int] = (0, 0),
 ) -> TrialResult:
-    """The whole result. `currency` is what it is counted in, `fills` are the OrderFilled events, `marks` value what is open, `elapsed_s` is wall time,
-    `requests` those for the past: how many were answered from the catalog, and how many with nothing.
+    """The whole result. `currency` is what it is counted in, `fills` are the OrderFilled events, `marks` value what is open, `benchmark` has what that
+    cost by moment of the curve, `elapsed_s` is wall time, `requests` those for the past: how many were answered from the catalog, and how many with nothing.
 
     Metrics are of `curve`, the marked equity, by days of `zone`. Statistics are NautilusTrader's for its one account, and by its analyzer
     over all accounts together where there are several.
@@ -107,13 +108,14 @@ def result_of(
     held = open_positions(engine.cache, marks)
     algorithms = [each.id.value for each in engine.trader.exec_algorithms()]
     names = [name.value for name in engine.trader.strategy_ids()]
-    made = performance([Sample(point.at_ns, point.equity) for point in curve], zone)
+    samples = [Sample(point.at_ns, point.equity) for point in curve]
+    made, beside = performance(samples, zone), relative(samples, benchmark, zone)
     updates, filled = numbered(
         (order_update(order.last_event, engine.cache) for order in orders), map(fill, fills)
     )
     return TrialResult(
         currency=currency.code,
-        metrics=_metrics(made, curve, trades, currency.code),
+        metrics=_metrics(made, beside, curve, trades, currency.code),
         trades=trades,
         equity_curve=tuple(curve),
         open_positions=tuple(held),
@@ -220,7 +222,11 @@ def _trade(position: Any) -> ClosedTrade | None:
 
 
 def _metrics(
-    made: Performance, curve: Sequence[EquityPoint], trades: Sequence[ClosedTrade], currency: str
+    made: Performance,
+    beside: Relative,
+    curve: Sequence[EquityPoint],
+    trades: Sequence[ClosedTrade],
+    currency: str,
 ) -> Metrics:
     """Amounts of money are of trades in `currency`; where some are in another one, there is no sum of all."""
     wins = [float(trade.pnl) for trade in trades if float(trade.pnl) > 0]
@@ -236,6 +242,9 @@ def _metrics(
         volatility=made.volatility,
         calmar_ratio=made.calmar_ratio,
         final_equity=curve[-1].equity,
+        information_ratio=beside.information_ratio,
+        alpha=beside.alpha,
+        beta=beside.beta,
         win_rate=len(wins) / len(trades) if trades else None,
         profit_factor=math.fsum(wins) / -math.fsum(losses) if losses and is_one else None,
         total_trades=len(trades),

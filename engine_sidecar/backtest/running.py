@@ -61,7 +61,9 @@ def run_trial(
     sampler = EquitySampler(
         engine, [str(venue["name"]) for venue in plan.venues], currency, extent.first, marks
     )
-    prices = PriceSampler(engine.cache, plan.instruments, plan.data, marks)
+    # The benchmark comes first: of many instruments only the first ones are noted.
+    noted = sorted(plan.instruments, key=lambda name: name != plan.benchmark)
+    prices = PriceSampler(engine.cache, noted, plan.data, marks)
 
     def look(at_ns: int | None = None) -> None:
         prices.sample(sampler.sample(at_ns))
@@ -84,6 +86,7 @@ def run_trial(
         sampler.points,
         zone=zone,
         marks=marks,
+        benchmark=prices.of(plan.benchmark),
         elapsed_s=took,
         requests=(history.answered, history.unanswered),
     )

@@ -27,6 +27,7 @@ __all__ = ["catalog"]
 CANCEL_S = float(os.environ.get("FLOTILLA_CANCEL_S", "5"))
 """It is 1 s that is promised, of a machine that has a core to spare."""
 BARS = "SPX.SIM-1-DAY-LAST-EXTERNAL"
+RESULTS = f"{API}/backtest/results"
 BACKTEST = f"{ENGINE}/backtest"
 EARLY = {
     "strategyClass": "EMACross",
@@ -182,6 +183,28 @@ async def test_other_parameters_give_other_results_and_both_are_compared_listed_
     again = await eventually(verdict, 60, "a verdict")
     assert again["is_equal"] is True, again
     assert again["fills_compared"] > 20
+    posted = await rest.done("POST", f"{API}/backtest/compare", {"backtestIds": ["one", "other"]})
+    assert posted == compared
+    row = posted["backtests"][0]
+    assert row["startTime"] < row["endTime"]
+    assert row["metrics"]["totalReturn"] == one["results"]["metrics"]["total_return"]
+    assert row["results"]["benchmark"] == "SPX.SIM"
+    assert None not in [row["metrics"][name] for name in ("information_ratio", "alpha", "beta")]
+    assert {trade["side"] for trade in one["results"]["trades"]} <= {"BUY", "SELL"}
+    assert (await rest.done("GET", f"{RESULTS}/one"))["results"] == one["results"]
+    await rest.done("DELETE", f"{RESULTS}/one")
+    assert (await rest.call("GET", f"{RESULTS}/one"))[0] == 404
+    left = (await rest.done("GET", f"{BACKTEST}/one"))["backtest"]["results"]
+    assert (left["trades"], left["metrics"]) == (None, one["results"]["metrics"])
+
+
+async def test_groups_of_settings_are_honoured(rest: Rest) -> None:
+    groups = {"executionSettings": {"initialBalance": 5_000_000}, "riskSettings": {"maxOrderRate": 1}}
+    free = (await completed(rest, "free", EARLY))["results"]
+    slow = (await completed(rest, "slow", {**EARLY, **groups}))["results"]
+    assert [each["equity_curve"][0]["equity"] for each in (free, slow)] == [1_000_000, 5_000_000]
+    # Turning round takes two orders at once.
+    assert free["order_counts"]["denied"] == 0 < slow["order_counts"]["denied"]
 
 
 async def test_progress_is_measured_and_a_cancelled_backtest_is_gone(rest: Rest, stack: RunningStack) -> None:

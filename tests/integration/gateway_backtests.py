@@ -62,6 +62,9 @@ METRICS = Metrics(
     largest_win=20.5,
     largest_loss=-8.25,
     calmar_ratio=0.5,
+    information_ratio=0.4,
+    alpha=0.03,
+    beta=0.9,
 )
 DAY_NS = 86_400_000_000_000
 
@@ -301,6 +304,7 @@ def answers() -> dict[str, Any]:
         "fleet.backtest.list": BacktestList(backtests=(), total_count=0),
         "fleet.backtest.result": pages_of(),
         "fleet.backtest.cancel": cancelled,
+        "fleet.backtest.remove_result": backtest(is_result_gone=True, has_report=False),
         "fleet.backtest.verify": BacktestVerdict(backtest_id="bt1", verify_id="bt1-verify-1", is_equal=None),
         "fleet.backtest.compare": Comparison(
             backtests=(backtest("a"), backtest("b")),

@@ -6,11 +6,13 @@ from flotilla.schemas import contract
 from flotilla.schemas.backtest import (
     BacktestStatus,
     BacktestVerdict,
+    BacktestView,
     CompareBacktests,
     ListBacktests,
     ResultPart,
     TrialFailure,
     VerifyBacktest,
+    WhichBacktest,
 )
 from flotilla.schemas.fault import FaultCode, FaultError
 from tests.integration.backtest_bench import BacktestBench, backtests, chosen, misbehaving, until
@@ -48,6 +50,7 @@ async def test_a_backtest_runs_and_its_result_is_read_in_parts(backtests: Backte
     assert manifest["host"] == "h1"
     assert len(await backtests.part("bt-1", ResultPart.TRADES)) == done.metrics.total_trades
     assert [view.status for view in backtests.views][-1] is BacktestStatus.COMPLETED
+    assert done.metrics.beta is not None
     with pytest.raises(FaultError, match="has completed at"):
         await backtests.cancel("bt-1")
 
@@ -71,6 +74,22 @@ async def test_a_backtest_runs_and_its_result_is_read_in_parts(backtests: Backte
     assert listed.total_count == 3
     rest = await backtests.operator.call(contract.BACKTEST_LIST, ListBacktests(cursor=listed.next))
     assert [view.backtest_id for view in rest.backtests] == ["bt-1"]
+
+    which = WhichBacktest(backtest_id="bt-1", request_id="r3")
+    gone = await backtests.operator.call(contract.BACKTEST_REMOVE_RESULT, which)
+    assert (gone.is_result_gone, gone.metrics) == (True, done.metrics)
+    assert await backtests.operator.call(contract.BACKTEST_REMOVE_RESULT, which) == gone
+    for ask in (backtests.part("bt-1", ResultPart.FILLS), _removed(backtests, "bt-1")):
+        with pytest.raises(FaultError, match="was deleted") as raised:
+            await ask
+        assert raised.value.fault.code == FaultCode.NOT_FOUND
+    assert (await backtests.get("bt-1")).is_result_gone
+    assert not (await backtests.get("bt-2")).is_result_gone
+    assert await backtests.part("bt-2", ResultPart.FEES)
+
+
+async def _removed(bench: BacktestBench, backtest_id: str) -> BacktestView:
+    return await bench.operator.call(contract.BACKTEST_REMOVE_RESULT, WhichBacktest(backtest_id=backtest_id))
 
 
 async def test_a_running_backtest_is_cancelled_and_its_process_is_gone(backtests: BacktestBench) -> None:

@@ -12,6 +12,7 @@ from flotilla.schemas.backtest import (
     BacktestStatus,
     BacktestView,
     ListBacktests,
+    ListStudies,
     ResultPart,
     StudyConfig,
     StudyKind,
@@ -129,6 +130,10 @@ async def test_a_walk_forward_tries_the_best_of_each_fold_and_a_cancel_ends_a_st
     assert (again.status, again.completed_at) == (ended.status, ended.completed_at)
     assert ended.status is BacktestStatus.CANCELLED
     assert ended.counts["cancelled"] == 6
+    newest = await backtests.operator.call(contract.STUDY_LIST, ListStudies(limit=1))
+    rest = await backtests.operator.call(contract.STUDY_LIST, ListStudies(cursor=newest.next))
+    assert [[one.study_id for one in page.studies] for page in (newest, rest)] == [["hang"], ["walk"]]
+    assert rest.next is None
     wrong = msgspec.structs.replace(walk, best_by="luck")
     with pytest.raises(FaultError, match="best_by"):
         await backtests.study("wrong", wrong)

@@ -13,6 +13,7 @@ import pytest
 from flotilla.bus.bus import Bus
 from flotilla.schemas.access import Role
 from flotilla.schemas.backtest import (
+    BacktestConfig,
     BacktestList,
     BacktestStatus,
     BacktestVerdict,
@@ -20,6 +21,7 @@ from flotilla.schemas.backtest import (
     CompareBacktests,
     Difference,
     ListBacktests,
+    ListStudies,
     ResultPart,
     RunBacktest,
     RunStudy,
@@ -32,6 +34,7 @@ from flotilla.services.gateway.backtests import tear_sheet
 from tests.integration.conftest import ConnectAs
 from tests.integration.gateway_backtests import (
     CONFIG,
+    FILL,
     METRICS,
     PARTS,
     RAN,
@@ -47,6 +50,8 @@ from tests.integration.gateway_backtests import (
 from tests.integration.gateways import API, ENGINE, Stage, staged
 
 BACKTEST = f"{ENGINE}/backtest"
+RESULTS = f"{API}/backtest/results"
+NAMED = {name: value for name, value in CONFIG.items() if name != "strategy"}
 ONE = f"{API}/backtests/bt1"
 
 
@@ -117,6 +122,151 @@ async def test_a_backtest_is_run_with_snake_case_and_with_camel_case_keys(stage:
     assert first.request_id not in (None, second.request_id)
 
 
+async def test_a_row_has_the_names_that_other_clients_read_beside_ours(stage: Stage) -> None:
+    one = backtest(config=msgspec.convert({**NAMED, "strategy_class": "my.module:Mine"}, BacktestConfig))
+    stage.orchestrator.answers["fleet.backtest.list"] = BacktestList(backtests=(one,), total_count=1)
+    (row,) = (await call(stage, "GET", f"{ENGINE}/backtests"))["backtests"]
+    assert (row["startTime"], row["endTime"]) == (row["started_at"], row["completed_at"])
+    assert row["config"]["strategyClass"] == row["config"]["strategy_class"] == "my.module:Mine"
+    assert row["metrics"] == row["results"]["metrics"]
+    metrics = row["metrics"]
+    assert (metrics["totalReturn"], metrics["total_return"], metrics["informationRatio"]) == (0.12, 0.12, 0.4)
+    again = {name.replace("_", "").lower(): value for name, value in metrics.items() if name != name.lower()}
+    assert again.items() <= {name.replace("_", ""): metrics[name] for name in metrics}.items()
+    assert {name.replace("_", "") for name in METRICS.__struct_fields__ if "_" in name} == set(again)
+    # What was read can be sent again.
+    await call(stage, "POST", BACKTEST, {"backtest_id": "bt2", "config": row["config"]})
+    asked = stage.orchestrator.requests[-1]
+    assert isinstance(asked, RunBacktest)
+    assert asked.config == one.config
+
+
+async def test_groups_of_settings_are_taken_into_the_config_and_what_they_cannot_have_is_named(
+    stage: Stage,
+) -> None:
+    body = {
+        "backtestId": "bt1",
+        "config": {
+            **CONFIG,
+            "executionSettings": {"initialBalance": 5000, "fillModel": {"probSlippage": 0.5}},
+        },
+        "dataConfiguration": {"instruments": CONFIG["instruments"], "tickData": True},
+        "riskSettings": {"maxOrderRate": 30},
+    }
+    await call(stage, "POST", BACKTEST, body)
+    (asked,) = stage.orchestrator.requests
+    assert isinstance(asked, RunBacktest)
+    taken = {"initial_balance": 5000, "fill_model": {"prob_slippage": 0.5}, "tick_data": True}
+    assert asked.config == msgspec.convert({**CONFIG, **taken, "max_order_rate": 30}, BacktestConfig)
+    wrong = {
+        "data_configuration.data_quality": {"dataConfiguration": {"dataQuality": "high"}},
+        "data_configuration.instruments": {"dataConfiguration": {"instruments": ["EUR/USD.SIM"]}},
+        "data_configuration.bar_types[0]": {"dataConfiguration": {"barTypes": ["nonsense"]}},
+        "execution_settings.slippage_model": {"executionSettings": {"slippageModel": "linear"}},
+        "risk_settings.max_drawdown": {"riskSettings": {"maxDrawdown": 0.2}},
+        "risk_settings.max_order_rate": {
+            "config": {**CONFIG, "max_order_rate": 5},
+            "riskSettings": {"maxOrderRate": 30},
+        },
+        "config.risk_settings.max_position_size": {
+            "config": {**CONFIG, "riskSettings": {"maxPositionSize": 1}}
+        },
+    }
+    for field, more in wrong.items():
+        told = await call(stage, "POST", BACKTEST, {"backtest_id": "bt1", "config": CONFIG, **more}, 422)
+        assert [each["field"] for each in told["errors"]] == [field]
+    assert len(stage.orchestrator.requests) == 1
+
+
+async def test_results_have_a_place_of_their_own_and_are_deleted_there(stage: Stage) -> None:
+    whole = (await call(stage, "GET", f"{BACKTEST}/bt1"))["backtest"]["results"]
+    told = await call(stage, "GET", f"{RESULTS}/bt1")
+    assert (told["backtest_id"], told["status"], told["results"]) == ("bt1", "completed", whole)
+    gone = await call(stage, "DELETE", f"{RESULTS}/bt1")
+    assert (gone["backtest_id"], gone["status"]) == ("bt1", "completed")
+    pruned = fault(FaultCode.NOT_FOUND, "the result was deleted by the rules of retention")
+    for view, parts in ((backtest(is_result_gone=True), pages_of()), (backtest(), pruned)):
+        stage.orchestrator.answers |= {"fleet.backtest.get": view, "fleet.backtest.result": parts}
+        left = (await call(stage, "GET", f"{BACKTEST}/bt1"))["backtest"]["results"]
+        assert (left["trades"], left["links"], left["tearsheet"]) == (None, {}, None)
+        assert left["metrics"] == whole["metrics"]
+        assert "was deleted" in (await call(stage, "GET", f"{RESULTS}/bt1", status=404))["message"]
+    stage.orchestrator.answers["fleet.backtest.get"] = unfinished()
+    assert "it is running" in (await call(stage, "GET", f"{RESULTS}/bt1", status=409))["message"]
+    stage.orchestrator.answers["fleet.backtest.remove_result"] = fault(FaultCode.CONFLICT, "it is running")
+    await call(stage, "DELETE", f"{RESULTS}/bt1", status=409)
+
+
+async def test_backtests_are_compared_by_a_body_as_by_a_query(stage: Stage) -> None:
+    posted = await call(stage, "POST", f"{API}/backtest/compare", {"backtest_ids": ["a", "b"]})
+    assert posted == await call(stage, "GET", f"{API}/backtests/compare?ids=a,b")
+    told = await call(stage, "POST", f"{API}/backtest/compare", {"backtest_ids": ["a"]}, 422)
+    assert told["errors"][0]["field"] == "backtest_ids"
+
+
+async def test_what_a_reader_has_already_is_not_sent_again(stage: Stage) -> None:
+    for path in (f"{RESULTS}/bt1", f"{ONE}/results/trades", f"{API}/templates/strategy", f"{API}/catalog"):
+        async with stage.http.get(path) as answer:
+            tag, body = answer.headers["ETag"], await answer.read()
+            assert answer.headers["Cache-Control"] == "private, no-cache"
+        for known in (tag, f'"other", W/{tag}', "*"):
+            async with stage.http.get(path, headers={"If-None-Match": known}) as answer:
+                assert (answer.status, answer.headers["ETag"], await answer.read()) == (304, tag, b"")
+        async with stage.http.get(path, headers={"If-None-Match": '"other"'}) as answer:
+            assert (answer.status, await answer.read()) == (200, body)
+    stage.orchestrator.answers["fleet.backtest.result"] = pages_of({**PARTS, ResultPart.TRADES: (trade(7),)})
+    async with stage.http.get(f"{RESULTS}/bt1", headers={"If-None-Match": tag}) as answer:
+        assert answer.status == 200
+    stage.orchestrator.answers["fleet.backtest.get"] = backtest(is_result_gone=True)
+    async with stage.http.get(f"{RESULTS}/bt1", headers={"If-None-Match": "*"}) as answer:
+        assert answer.status == 404
+
+
+async def test_integers_that_a_browser_would_round_come_as_text_for_who_asks(stage: Stage) -> None:
+    at = 1_790_000_000_123_456_789
+    fill = msgspec.structs.replace(FILL, ts_event=at)
+    stage.orchestrator.answers["fleet.backtest.result"] = pages_of({**PARTS, ResultPart.FILLS: (fill,)})
+    path = f"{ONE}/results/fills"
+    plain = await call(stage, "GET", path)
+    asked = {"Accept": "application/json; integers=string"}
+    async with stage.http.get(path, headers=asked) as answer:
+        told = await answer.json()
+    assert (plain["entries"][0]["ts_event"], told["entries"][0]["ts_event"]) == (at, str(at))
+    told["entries"][0]["ts_event"] = at
+    assert told == plain
+
+
+async def test_a_failure_is_a_problem_detail_for_who_asks_and_has_all_its_fields(stage: Stage) -> None:
+    stage.orchestrator.answers["fleet.backtest.cancel"] = unfinished()
+    path = f"{BACKTEST}/bt1"
+    plain = await call(stage, "DELETE", path, status=504)
+    assert not {"type", "title", "instance"} & set(plain)
+    for accept, is_problem in (
+        ("application/json, application/problem+json", True),
+        ("application/problem+json;q=0, application/json", False),
+        ("*/*", False),
+    ):
+        async with stage.http.delete(path, headers={"Accept": accept}) as answer:
+            told = await answer.json(content_type=None)
+            assert answer.status == 504
+            assert answer.content_type == f"application/{'problem+json' if is_problem else 'json'}"
+        if is_problem:
+            problem = {name: told[name] for name in ("type", "title", "status", "detail", "instance")}
+            assert problem == {
+                "type": "about:blank",
+                "title": "Gateway Timeout",
+                "status": 504,
+                "detail": plain["detail"],
+                "instance": f"#{told['error_id']}",
+            }
+            told["status"] = plain["status"]
+            assert {**told, "error_id": ""}.items() >= {**plain, "error_id": ""}.items()
+        else:
+            assert set(told) == set(plain)
+    async with stage.http.get("/nothing", headers={"Accept": "application/problem+json"}) as answer:
+        assert (answer.status, answer.content_type) == (404, "application/problem+json")
+
+
 async def test_an_id_that_is_taken_is_a_conflict(stage: Stage) -> None:
     stage.orchestrator.answers["fleet.backtest.run"] = fault(FaultCode.CONFLICT, "there is a backtest bt1")
     told = await call(stage, "POST", BACKTEST, {"backtest_id": "bt1", "config": CONFIG}, 409)
@@ -141,7 +291,8 @@ async def test_a_completed_backtest_has_its_results_with_every_field_of_the_cont
     shown = (await call(stage, "GET", f"{BACKTEST}/bt1"))["backtest"]
     assert shown["completed_at"] == "2026-01-31T14:25:01Z"
     results = shown["results"]
-    assert results["metrics"] == {name: getattr(METRICS, name) for name in METRICS.__struct_fields__}
+    assert results["metrics"].items() >= msgspec.to_builtins(METRICS).items()
+    assert results["benchmark"] == "SPX.SIM"
     assert (results["figures_version"], results["returns"], results["years"]) == (2, 252, 1.0)
     assert results["nautilus_statistics"]["sortino_ratio"] == 121_660.6
     assert (results["order_counts"]["rejected"], results["order_counts"]["denied"]) == (1, 1)
@@ -154,7 +305,8 @@ async def test_a_completed_backtest_has_its_results_with_every_field_of_the_cont
     assert results["trades"][1] == {
         "trade_id": "P-1",
         "instrument_id": "SPX.SIM",
-        "side": "LONG",
+        "side": "BUY",
+        "position_side": "LONG",
         "quantity": 1.5,
         "entry_price": 100.25,
         "exit_price": 101.5,
@@ -353,7 +505,7 @@ async def test_a_part_is_exported_as_csv(stage: Stage) -> None:
     lines = text.split("\r\n")
     assert lines[0].startswith("trade_id,instrument_id,side,quantity,entry_price")
     assert lines[1].startswith(
-        "P-0,SPX.SIM,LONG,1.5,100.25,101.5,1970-01-01T00:00:00Z,1970-01-02T00:00:00.000000005Z,-8.25"
+        "P-0,SPX.SIM,BUY,1.5,100.25,101.5,1970-01-01T00:00:00Z,1970-01-02T00:00:00.000000005Z,-8.25"
     )
     assert [line[:3] for line in lines[1:]] == ["P-0", "P-1", "P-2", ""]
     orders, _ = await exported(stage, "part=orders&format=csv")
@@ -438,8 +590,9 @@ async def test_a_study_is_run_read_listed_and_cancelled(stage: Stage) -> None:
     assert (shown["id"], shown["total"], shown["progress"]) == ("st1", 4, 75.0)
     assert shown["best"]["id"] == "st1-0002"
     assert shown["best"]["results"]["metrics"]["total_return"] == 0.12
-    listed = await call(stage, "GET", f"{API}/studies?limit=5")
-    assert [one["id"] for one in listed["studies"]] == ["st1"]
+    listed = await call(stage, "GET", f"{API}/studies?limit=5&cursor=place")
+    assert ([one["id"] for one in listed["studies"]], listed["next"]) == (["st1"], None)
+    assert stage.orchestrator.requests[-1] == ListStudies(limit=5, cursor="place")
     await call(stage, "GET", f"{API}/studies/st1/backtests?status=failed")
     assert stage.orchestrator.requests[-1] == ListBacktests(status=BacktestStatus.FAILED, study_id="st1")
     told = await call(stage, "DELETE", f"{API}/studies/st1")

@@ -537,6 +537,13 @@ async def test_an_origin_on_the_list_may_call_us(connect_as: ConnectAs, tmp_path
             assert "Authorization" in answer.headers["Access-Control-Allow-Headers"]
             methods = answer.headers["Access-Control-Allow-Methods"].split(", ")
             assert {route.method for route in ROUTES} == set(methods)
+        for route in ROUTES:
+            asked = {**origin, "Access-Control-Request-Method": route.method}
+            async with stage.http.options(concrete(route), headers=asked) as answer:
+                assert (answer.status, answer.headers["Access-Control-Allow-Origin"]) == (
+                    204,
+                    origin["Origin"],
+                )
         _, _, headers = await send(stage, "GET", f"{ENGINE}/status", headers=origin)
         assert headers["Access-Control-Allow-Origin"] == "https://desk.example"
         assert headers["Vary"] == "Origin"

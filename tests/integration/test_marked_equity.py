@@ -5,11 +5,13 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import UTC
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from flotilla.schemas.performance import Relative, Sample, relative
 from tests import marked_catalog
 from tests.engine_processes import ROOT, ema_cross, from_template
 from tests.integration.test_trial_equals_backtest import ENGINE, FOREVER, VENUE, trial
@@ -134,7 +136,7 @@ def test_figures_are_those_of_a_public_library(
 def test_the_equity_of_buy_and_hold_is_what_it_holds_at_each_close(
     trials: Trials, closes: tuple[Path, dict[str, list[float]]], instrument: str
 ) -> None:
-    result = trials.run(instrument, strategies(instrument)["buy and hold"])
+    result = trials.run(instrument, strategies(instrument)["buy and hold"], benchmark=instrument)
     prices = dict(zip(marked_catalog.moments()[instrument], closes[1][instrument], strict=True))
     (fill,) = result["fills"]
     units, entry = int(fill["last_qty"]), closes[1][instrument][0]
@@ -149,6 +151,10 @@ def test_the_equity_of_buy_and_hold_is_what_it_holds_at_each_close(
     assert float(held["unrealized_pnl"]) == pytest.approx(whole - BALANCE)
     days = {(point["at_ns"] - 1) // marked_catalog.DAY for point in points}
     assert days == {(at - 1) // marked_catalog.DAY for at in prices}, "each day has its end"
+    samples = [Sample(point["at_ns"], point["equity"]) for point in result["equity_curve"]]
+    beside = relative(samples, prices, UTC)
+    assert beside.beta is not None
+    assert {name: result["metrics"][name] for name in Relative._fields} == pytest.approx(beside._asdict())
 
 
 def test_grids_rank_as_their_equity_does(trials: Trials) -> None:

@@ -8,7 +8,7 @@ import type { Tone } from "./words";
 
 export type Details = Schemas["BacktestDetails"];
 export type Summary = Schemas["BacktestSummary"];
-export type Metrics = Schemas["Metrics"];
+export type Metrics = Schemas["ShownMetrics"];
 export type BacktestConfig = Schemas["BacktestConfig"];
 export type Status = Schemas["BacktestStatus"];
 

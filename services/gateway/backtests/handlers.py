@@ -2,6 +2,8 @@
 
 from typing import Any, Final
 
+import msgspec
+
 from flotilla.bus.logs import get_logger
 from flotilla.schemas import contract
 from flotilla.schemas.backtest import (
@@ -14,11 +16,12 @@ from flotilla.schemas.backtest import (
     VerifyBacktest,
     WhichBacktest,
 )
-from flotilla.schemas.fault import Fault, FaultCode, FaultError
+from flotilla.schemas.fault import Fault, FaultCode, FaultError, fault
 from flotilla.services.gateway.backtests import views
 from flotilla.services.gateway.backtests.queries import (
     BacktestBody,
     BacktestListQuery,
+    CompareBody,
     CompareQuery,
     VerifyBody,
 )
@@ -29,9 +32,11 @@ from flotilla.services.gateway.backtests.replies import (
     BacktestsReply,
     ComparisonReply,
     Results,
+    ResultsReply,
     VerifyReply,
 )
 from flotilla.services.gateway.backtests.result_pages import first_entries
+from flotilla.services.gateway.backtests.sections import whole_config
 from flotilla.services.gateway.live.gateway import Gateway
 from flotilla.services.gateway.web.errors import RefusedError
 from flotilla.services.gateway.web.inputs import Ask
@@ -43,8 +48,9 @@ _STATUS_TIMEOUT_S: Final = 2.0
 
 
 async def run_backtest(gateway: Gateway, ask: Ask[NoQuery, BacktestBody]) -> BacktestCommandReply:
-    """A backtest in the queue. Raises FaultError `conflict` for an id that is taken."""
-    request = RunBacktest(backtest_id=ask.body.backtest_id, config=ask.body.config, request_id=ask.request_id)
+    """A backtest in the queue. Raises FaultError: `conflict` for an id that is taken, `invalid` for what a group of settings cannot have."""
+    config = whole_config(ask.body)
+    request = RunBacktest(backtest_id=ask.body.backtest_id, config=config, request_id=ask.request_id)
     view = await gateway.bus.call(contract.BACKTEST_RUN, request)
     message = f"backtest {view.backtest_id} is {view.status}"
     return BacktestCommandReply(message=message, backtest_id=view.backtest_id, status=view.status)
@@ -55,6 +61,28 @@ async def read_backtest(gateway: Gateway, ask: Ask[NoQuery, None]) -> BacktestRe
     which = WhichBacktest(backtest_id=ask.path["backtest_id"])
     view = await gateway.bus.call(contract.BACKTEST_GET, which)
     return BacktestReply(backtest=views.backtest_details(view, await _results(gateway, view)))
+
+
+async def read_results(gateway: Gateway, ask: Ask[NoQuery, None]) -> ResultsReply:
+    """The results of one backtest. Raises FaultError: `conflict` unless it has completed, `not_found` for what was deleted."""
+    which = WhichBacktest(backtest_id=ask.path["backtest_id"])
+    view = await gateway.bus.call(contract.BACKTEST_GET, which)
+    name = view.backtest_id
+    found = await _results(gateway, view)
+    if found is None:
+        raise fault(FaultCode.CONFLICT, f"backtest {name} has no result: it is {view.status}")
+    if found.trades is None and view.config.save_results:
+        text = f"the result of backtest {name} was deleted; engine/backtest/{name} has its figures"
+        raise fault(FaultCode.NOT_FOUND, text)
+    return ResultsReply(backtest_id=name, status=view.status, results=found)
+
+
+async def remove_results(gateway: Gateway, ask: Ask[NoQuery, None]) -> BacktestCommandReply:
+    """A backtest without its results. Raises FaultError: `conflict` unless it has completed, `not_found` where none are kept."""
+    which = WhichBacktest(backtest_id=ask.path["backtest_id"], request_id=ask.request_id)
+    view = await gateway.bus.call(contract.BACKTEST_REMOVE_RESULT, which)
+    message = f"the results of backtest {view.backtest_id} are deleted; its figures stay"
+    return BacktestCommandReply(message=message, backtest_id=view.backtest_id, status=view.status)
 
 
 async def list_backtests(gateway: Gateway, ask: Ask[BacktestListQuery, None]) -> BacktestsReply:
@@ -80,7 +108,16 @@ async def cancel_backtest(gateway: Gateway, ask: Ask[NoQuery, None]) -> Backtest
 
 async def compare_backtests(gateway: Gateway, ask: Ask[CompareQuery, None]) -> ComparisonReply:
     """Completed backtests side by side."""
-    request = CompareBacktests(backtest_ids=ask.query.ids)
+    return await _compared(gateway, ask.query.ids)
+
+
+async def compare_posted(gateway: Gateway, ask: Ask[NoQuery, CompareBody]) -> ComparisonReply:
+    """The same, of the backtests that the body names."""
+    return await _compared(gateway, ask.body.backtest_ids)
+
+
+async def _compared(gateway: Gateway, backtest_ids: tuple[str, ...]) -> ComparisonReply:
+    request = CompareBacktests(backtest_ids=backtest_ids)
     found = await gateway.bus.call(contract.BACKTEST_COMPARE, request)
     shown = tuple(views.backtest_summary(view) for view in found.backtests)
     return ComparisonReply(backtests=shown, parameters=found.parameters)
@@ -130,11 +167,17 @@ async def _results(gateway: Gateway, view: BacktestView) -> Results | None:
     summary = views.results_summary(view)
     if summary is None:
         return None
-    if not view.config.save_results:
+    if not view.config.save_results or view.is_result_gone:
         return views.results(view, summary, None, None, {})
     name = view.backtest_id
-    trades, after_trades = await first_entries(gateway, name, ResultPart.TRADES)
-    curve, after_curve = await first_entries(gateway, name, ResultPart.EQUITY_CURVE)
+    try:
+        trades, after_trades = await first_entries(gateway, name, ResultPart.TRADES)
+        curve, after_curve = await first_entries(gateway, name, ResultPart.EQUITY_CURVE)
+    except FaultError as error:
+        if error.fault.code != FaultCode.NOT_FOUND:
+            raise
+        # Deleted by the rules of retention, which leave its figures.
+        return await _results(gateway, msgspec.structs.replace(view, is_result_gone=True))
     ends = {ResultPart.TRADES: after_trades, ResultPart.EQUITY_CURVE: after_curve}
     more = {part: offset for part, offset in ends.items() if offset is not None}
     return views.results(view, summary, trades, curve, more)

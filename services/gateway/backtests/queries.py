@@ -1,6 +1,6 @@
 """What may stand in the queries and bodies of calls about backtests and studies."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
@@ -19,9 +19,10 @@ class BacktestListQuery(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StudyListQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """How many studies."""
+    """How many studies; `cursor` is the `next` of the page before."""
 
     limit: Limit = 100
+    cursor: Annotated[str, Meta(min_length=1, max_length=200)] | None = None
 
 
 class PageQuery(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,11 +51,36 @@ class CompareQuery(msgspec.Struct, frozen=True, kw_only=True):
     ids: Annotated[tuple[BacktestId, ...], Meta(min_length=2, max_length=16)]
 
 
+class CompareBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Two to sixteen completed backtests."""
+
+    backtest_ids: Annotated[tuple[BacktestId, ...], Meta(min_length=2, max_length=16)]
+
+
+type Section = Annotated[
+    dict[str, Any],
+    Meta(
+        description="Fields of the config in a group, as some clients send them; one that the group cannot have is refused by name."
+    ),
+]
+
+
+class AskedConfig(BacktestConfig, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The config, and groups of its own fields. What the config says too must be the same."""
+
+    data_configuration: Section = msgspec.field(default_factory=dict)
+    execution_settings: Section = msgspec.field(default_factory=dict)
+    risk_settings: Section = msgspec.field(default_factory=dict)
+
+
 class BacktestBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The backtest to run. Its id must be free."""
+    """The backtest to run. Its id must be free. Groups of settings may stand here or in the config."""
 
     backtest_id: BacktestId
-    config: BacktestConfig
+    config: AskedConfig
+    data_configuration: Section = {}
+    execution_settings: Section = {}
+    risk_settings: Section = {}
 
 
 class VerifyBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

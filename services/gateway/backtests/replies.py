@@ -1,7 +1,7 @@
 """The bodies of answers about backtests, field for field as the REST contract has them."""
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
@@ -26,8 +26,57 @@ type Moment = Annotated[
 ]
 
 
+_ALSO: Final = "also_"
+
+
+def _second_name(field: str) -> str | None:
+    """The camelCase name of a field that repeats another: `also_total_return` is `totalReturn`. None: the field's own."""
+    if not field.startswith(_ALSO):
+        return None
+    first, *others = field.removeprefix(_ALSO).split("_")
+    return first + "".join(map(str.capitalize, others))
+
+
+def with_second_names(struct: msgspec.Struct) -> dict[str, Any]:
+    """The fields of a struct by name, and each again as its `also_` one."""
+    own = {name: getattr(struct, name) for name in struct.__struct_fields__}
+    return own | {f"{_ALSO}{name}": value for name, value in own.items()}
+
+
+class ShownConfig(BacktestConfig, frozen=True, kw_only=True, forbid_unknown_fields=True, rename=_second_name):
+    """What was chosen; the class in camelCase too, as some clients read it. It can be sent again as it is."""
+
+    also_strategy_class: str | None
+
+
+class ShownMetrics(Metrics, frozen=True, kw_only=True, rename=_second_name):
+    """The figures, each in camelCase too, as some clients read them. Information ratio, alpha and beta are beside the benchmark."""
+
+    also_total_return: float | None
+    also_annualized_return: float | None
+    also_sharpe_ratio: float | None
+    also_sortino_ratio: float | None
+    also_max_drawdown: float | None
+    also_win_rate: float | None
+    also_profit_factor: float | None
+    also_total_trades: int
+    also_winning_trades: int
+    also_losing_trades: int
+    also_average_win: float | None
+    also_average_loss: float | None
+    also_largest_win: float | None
+    also_largest_loss: float | None
+    also_calmar_ratio: float | None
+    also_max_drawdown_days: float | None
+    also_final_equity: float | None
+    also_information_ratio: float | None
+
+
 class Trade(msgspec.Struct, frozen=True, kw_only=True):
-    """A position from its opening to its close; `side` is LONG or SHORT, `duration` in simulated seconds."""
+    """A position from its opening to its close, `duration` in simulated seconds.
+
+    `side` is that of the entry, BUY or SELL; `position_side` is LONG or SHORT.
+    """
 
     trade_id: str
     instrument_id: str
@@ -42,6 +91,7 @@ class Trade(msgspec.Struct, frozen=True, kw_only=True):
     duration: float
     strategy_id: str
     currency: str
+    position_side: str
 
 
 class CurvePoint(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,13 +107,15 @@ class CurvePoint(msgspec.Struct, frozen=True, kw_only=True):
 class ResultsSummary(msgspec.Struct, frozen=True, kw_only=True):
     """The figures, and links to everything else: none when it was not saved; `tearsheet` is the page of it.
 
-    `metrics` are of marked equity, `nautilus_statistics` NautilusTrader's own beside them. `open_positions` and `open_orders` name the
+    `metrics` are of marked equity, `nautilus_statistics` NautilusTrader's own beside them. `benchmark` is the instrument whose buying
+    and holding they are held against, null where none of them is. `open_positions` and `open_orders` name the
     first ten of what the run left open. `strategies` are those of a run with several, `unanswered_requests` what was
     asked of the past without `warm_up`, `answered_requests` what was answered with it. What stands from `nautilus_statistics` to
     `answered_requests` is null in results of `figures_version` 1, whose metrics are of realized returns.
     """
 
-    metrics: Metrics
+    metrics: ShownMetrics
+    benchmark: str | None
     currency: str | None
     figures_version: int
     nautilus_statistics: NautilusStatistics | None
@@ -85,7 +137,7 @@ class ResultsSummary(msgspec.Struct, frozen=True, kw_only=True):
 class Results(ResultsSummary, frozen=True, kw_only=True):
     """`truncated` says that trades or equity curve go on; `more` has the link to what follows, by name of the list.
 
-    Both are null when `save_results` was false: only the figures were kept.
+    Both are null where only the figures were kept: `save_results` was false, or the lists were deleted since.
     """
 
     trades: tuple[Trade, ...] | None
@@ -95,15 +147,21 @@ class Results(ResultsSummary, frozen=True, kw_only=True):
 
 
 class BacktestSummary(msgspec.Struct, frozen=True, kw_only=True):
-    """A backtest in a list. `progress` is 0 to 100 of its simulated events; `results` null until it is completed."""
+    """A backtest in a list. `progress` is 0 to 100 of its simulated events; `results` null until it is completed.
+
+    `metrics` are those of `results`; `startTime` is `started_at`, `endTime` when it was completed, failed or was cancelled.
+    """
 
     id: str
     backtest_id: str = msgspec.field(name="backtestId")
-    config: BacktestConfig
+    config: ShownConfig
     status: BacktestStatus
     created_at: datetime
     started_at: datetime | None
+    start_time: datetime | None = msgspec.field(name="startTime")
+    end_time: datetime | None = msgspec.field(name="endTime")
     progress: float
+    metrics: ShownMetrics | None
     results: ResultsSummary | None
     error: str | None
     completed_at: datetime | UnsetType = UNSET
@@ -129,6 +187,15 @@ class BacktestReply(msgspec.Struct, frozen=True, kw_only=True):
 
     success: bool = True
     backtest: BacktestDetails
+
+
+class ResultsReply(msgspec.Struct, frozen=True, kw_only=True):
+    """The results of a completed backtest."""
+
+    success: bool = True
+    backtest_id: str
+    status: BacktestStatus
+    results: Results
 
 
 class BacktestsReply(msgspec.Struct, frozen=True, kw_only=True):

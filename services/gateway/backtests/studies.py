@@ -26,8 +26,9 @@ async def run_study(gateway: Gateway, ask: Ask[NoQuery, StudyBody]) -> StudyComm
 
 async def list_studies(gateway: Gateway, ask: Ask[StudyListQuery, None]) -> StudiesReply:
     """Studies, newest first."""
-    found = await gateway.bus.call(contract.STUDY_LIST, ListStudies(limit=ask.query.limit))
-    return StudiesReply(studies=tuple(study_summary(study) for study in found.studies))
+    request = ListStudies(limit=ask.query.limit, cursor=ask.query.cursor)
+    found = await gateway.bus.call(contract.STUDY_LIST, request)
+    return StudiesReply(studies=tuple(study_summary(study) for study in found.studies), next=found.next)
 
 
 async def read_study(gateway: Gateway, ask: Ask[NoQuery, None]) -> StudyReply:

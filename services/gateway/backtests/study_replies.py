@@ -46,10 +46,11 @@ class StudyReply(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StudiesReply(msgspec.Struct, frozen=True, kw_only=True):
-    """Studies, newest first."""
+    """Studies, newest first; `next` is the `cursor` of the next page."""
 
     success: bool = True
     studies: tuple[StudySummary, ...]
+    next: str | None
 
 
 class StudyCommandReply(msgspec.Struct, frozen=True, kw_only=True):

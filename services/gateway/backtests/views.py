@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from msgspec import UNSET
@@ -13,6 +13,7 @@ from flotilla.schemas.backtest import (
     BacktestView,
     ClosedTrade,
     EquityPoint,
+    Metrics,
     ResultPart,
     RunSummary,
     StudyView,
@@ -24,7 +25,10 @@ from flotilla.services.gateway.backtests.replies import (
     CurvePoint,
     Results,
     ResultsSummary,
+    ShownConfig,
+    ShownMetrics,
     Trade,
+    with_second_names,
 )
 from flotilla.services.gateway.backtests.study_replies import StudySummary
 from flotilla.services.gateway.web.links import part_link, part_links, report_link
@@ -37,12 +41,17 @@ def iso_moment(ns: int) -> str:
     return f"{text}.{fraction:09d}Z" if fraction else f"{text}Z"
 
 
+_ENTRY: Final = {"LONG": "BUY", "SHORT": "SELL"}
+"""The side of the order that opened a position of that side."""
+
+
 def trade(closed: ClosedTrade) -> Trade:
     """A trade with its times as text and its figures as numbers."""
     return Trade(
         trade_id=closed.trade_id,
         instrument_id=closed.instrument_id,
-        side=closed.side,
+        side=_ENTRY.get(closed.side, closed.side),
+        position_side=closed.side,
         quantity=float(closed.quantity),
         entry_price=closed.entry_price,
         exit_price=closed.exit_price,
@@ -97,15 +106,26 @@ def results_summary(view: BacktestView) -> ResultsSummary | None:
     """The figures of a completed backtest, and where the rest is; None for any other."""
     if view.status is not BacktestStatus.COMPLETED or view.metrics is None:
         return None
-    is_saved = view.config.save_results
+    is_saved = view.config.save_results and not view.is_result_gone
     return ResultsSummary(
-        metrics=view.metrics,
+        metrics=_metrics(view.metrics),
+        benchmark=view.config.instruments[0] if _is_beside(view.metrics) else None,
         currency=view.currency,
         **_beside(view.summary),
         tearsheet=report_link(view.backtest_id) if is_saved else None,
         manifest=part_link(view.backtest_id, ResultPart.MANIFEST) if is_saved else None,
         links=part_links(view.backtest_id) if is_saved else {},
     )
+
+
+def _metrics(metrics: Metrics) -> ShownMetrics:
+    known = with_second_names(metrics)
+    return ShownMetrics(**{name: known[name] for name in ShownMetrics.__struct_fields__})
+
+
+def _is_beside(metrics: Metrics) -> bool:
+    """True where a figure is of a benchmark, which is the run's first instrument."""
+    return any(each is not None for each in (metrics.information_ratio, metrics.alpha, metrics.beta))
 
 
 def _beside(summary: RunSummary | None) -> dict[str, Any]:
@@ -119,15 +139,19 @@ def _beside(summary: RunSummary | None) -> dict[str, Any]:
 
 def backtest_summary(view: BacktestView) -> BacktestSummary:
     """A backtest without the lists of its result."""
+    figures = results_summary(view)
     return BacktestSummary(
         id=view.backtest_id,
         backtest_id=view.backtest_id,
-        config=view.config,
+        config=ShownConfig(**_fields(view.config), also_strategy_class=view.config.strategy_class),
         status=view.status,
         created_at=view.created_at,
         started_at=view.started_at,
+        start_time=view.started_at,
+        end_time=view.completed_at or view.cancelled_at,
         progress=view.progress,
-        results=results_summary(view),
+        metrics=figures.metrics if figures else None,
+        results=figures,
         error=view.error,
         completed_at=view.completed_at or UNSET,
         cancelled_at=view.cancelled_at or UNSET,

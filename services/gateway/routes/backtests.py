@@ -5,12 +5,15 @@ from typing import Final
 from flotilla.services.gateway.backtests import handlers as backtests
 from flotilla.services.gateway.backtests import results, studies, tear_sheet
 from flotilla.services.gateway.routes.route import (
+    API,
     BACKTEST,
     BACKTESTS,
     ENGINE,
+    RESULTS,
     STUDIES,
     Route,
     changing,
+    deleting,
     reading,
 )
 from flotilla.services.gateway.web.failure import Failure
@@ -63,6 +66,33 @@ BACKTEST_ROUTES: Final[tuple[Route, ...]] = (
         failures={404: Failure, **_CONFLICT},
     ),
     reading(
+        "backtest_results",
+        f"{RESULTS}/{{backtest_id}}",
+        backtests.read_results,
+        "The results of a completed backtest.",
+        tag="backtests",
+        about=About.FLEET,
+        failures=_CONFLICT,
+        has_etag=True,
+    ),
+    deleting(
+        "backtest_remove_results",
+        f"{RESULTS}/{{backtest_id}}",
+        backtests.remove_results,
+        "Delete the results of a completed backtest: trades, equity curve, every other part and the tear sheet. Its figures stay.",
+        tag="backtests",
+        about=About.FLEET,
+    ),
+    reading(
+        "backtest_compare_posted",
+        f"{API}/backtest/compare",
+        backtests.compare_posted,
+        "The same comparison, with the backtests named in the body.",
+        tag="backtests",
+        about=About.FLEET,
+        method="POST",
+    ),
+    reading(
         "backtest_part",
         f"{_ONE}/results/{{part}}",
         results.read_part,
@@ -70,6 +100,7 @@ BACKTEST_ROUTES: Final[tuple[Route, ...]] = (
         tag="backtests",
         about=About.FLEET,
         failures=_CONFLICT,
+        has_etag=True,
     ),
     reading(
         "backtest_report",

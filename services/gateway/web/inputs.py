@@ -29,7 +29,7 @@ def snake_name(key: str) -> str:
 
 
 def snake_keys(value: Any, into: Any, at: str = "") -> Any:
-    """`value` with the keys of the struct `into`, and of those within, renamed. Raises FaultError for a key given both ways."""
+    """`value` with the keys of the struct `into`, and of those within, renamed. Raises FaultError for a key that is given both ways and not alike."""
     return _rename(value, _shape(into), at)
 
 
@@ -63,9 +63,10 @@ def _rename_struct(value: dict[str, Any], shape: inspect.StructType, at: str) ->
             renamed[key] = item
             continue
         where = f"{at}.{name}".removeprefix(".")
-        if name in renamed:
-            raise invalid(FieldError(where, "given twice, in snake_case and in camelCase"))
-        renamed[name] = _rename(item, fields[name], where)
+        read = _rename(item, fields[name], where)
+        if name in renamed and renamed[name] != read:
+            raise invalid(FieldError(where, "given twice, in snake_case and in camelCase, and not the same"))
+        renamed[name] = read
     return renamed
 
 

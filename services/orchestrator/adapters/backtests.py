@@ -9,6 +9,7 @@ import msgspec
 from flotilla.schemas.backtest import BacktestConfig, BacktestStatus, StudyConfig
 from flotilla.services.orchestrator.adapters.postgres import PostgresRecord, add_command
 from flotilla.services.orchestrator.adapters.rows import SQL, to_json
+from flotilla.services.orchestrator.backtests.core.cursors import Place
 from flotilla.services.orchestrator.backtests.core.model import Backtest, Facts, NewBacktest, Study, Window
 from flotilla.services.orchestrator.backtests.core.study_ranking import Point, Points, point
 from flotilla.services.orchestrator.backtests.ports import Backlog, TakenError, Work
@@ -48,6 +49,8 @@ class PostgresBacktests:
                 await connection.execute(SQL["backtest_add_report"], backtest.backtest_id, report)
             if backtest.is_final:
                 await connection.execute(SQL["backtest_drop_parts"], backtest.backtest_id)
+            if backtest.is_result_gone:
+                await connection.execute(SQL["backtest_remove_result"], backtest.backtest_id)
             await _add_command(connection, command)
 
     async def backtests(self, backtest_ids: Sequence[str]) -> dict[str, Backtest]:
@@ -136,9 +139,15 @@ class PostgresBacktests:
         return [row["backtest_id"] for row in found]
 
     async def studies(
-        self, *, study_id: str | None = None, only_open: bool = False, limit: int = 1000
+        self,
+        *,
+        study_id: str | None = None,
+        only_open: bool = False,
+        before: Place | None = None,
+        limit: int = 1000,
     ) -> list[Study]:
-        found = await self._record.fetch("backtest_studies", study_id, only_open, limit)
+        at, name = (before[0], before[2]) if before else (None, None)
+        found = await self._record.fetch("backtest_studies", study_id, only_open, at, name, limit)
         return [_study(row) for row in found]
 
     async def points(self, study: Study) -> Points:

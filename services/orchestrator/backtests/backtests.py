@@ -24,6 +24,7 @@ from flotilla.services.orchestrator.backtests.plan_sources import PlanSources, n
 from flotilla.services.orchestrator.backtests.ports import BacktestRecord, NewerCode, TakenError
 from flotilla.services.orchestrator.backtests.progress import Progress
 from flotilla.services.orchestrator.backtests.reads import BacktestReads
+from flotilla.services.orchestrator.backtests.removing import Removing
 from flotilla.services.orchestrator.backtests.results import Results
 from flotilla.services.orchestrator.backtests.studies import Studies
 from flotilla.services.orchestrator.backtests.study_runner import StudyRunner
@@ -148,6 +149,7 @@ class Backtests:
         liveness = WorkerLiveness(fleet)
         self._claims = Claims(self._changes, self._progress, liveness, clock)
         self._cancelling = Cancelling(bus, self._changes, self._progress, liveness, clock, ledger=ledger)
+        self._removing = Removing(self._changes, clock, ledger=ledger)
         self._reads = BacktestReads(record, self._changes, self._progress)
         known = (record, self._announcements, clock)
         self._commands = BacktestCommands(*known, ledger=ledger, plan_sources=plan_sources)
@@ -183,6 +185,7 @@ class Backtests:
             contract.BACKTEST_LIST: self._reads.list,
             contract.BACKTEST_RESULT: self._reads.result,
             contract.BACKTEST_CANCEL: self._cancelling.cancel,
+            contract.BACKTEST_REMOVE_RESULT: self._removing.remove_result,
             contract.BACKTEST_VERIFY: self._verifying.verify,
             contract.BACKTEST_COMPARE: self._reads.compare,
             contract.STUDY_RUN: self._studies.start,

@@ -8,6 +8,7 @@ import msgspec
 
 from flotilla.schemas.backtest import BacktestStatus
 from flotilla.schemas.package import PackageChange, PackageRef
+from flotilla.services.orchestrator.backtests.core.cursors import Place
 from flotilla.services.orchestrator.backtests.core.model import Backtest, NewBacktest, Study
 from flotilla.services.orchestrator.backtests.core.study_ranking import Points
 from flotilla.services.orchestrator.engines.ports import Command
@@ -57,7 +58,7 @@ class BacktestRecord(Protocol):
         report: bytes | None = None,
         command: Command | None = None,
     ) -> None:
-        """Records a change with its result, or the tear sheet of one that is there.
+        """Records a change with its result, or the tear sheet of one that is there. One whose result is gone loses what is kept of it.
 
         Raises StaleChange when it is not the next version, RepeatedCommand.
         """
@@ -122,9 +123,14 @@ class BacktestRecord(Protocol):
         """Records the end of a study and cancels what is pending of it, whose ids are returned. Raises StaleChange."""
 
     async def studies(
-        self, *, study_id: str | None = None, only_open: bool = False, limit: int = 1000
+        self,
+        *,
+        study_id: str | None = None,
+        only_open: bool = False,
+        before: Place | None = None,
+        limit: int = 1000,
     ) -> list[Study]:
-        """Studies, newest first."""
+        """Studies, newest first, older than `before`."""
 
     async def points(self, study: Study) -> Points:
         """Where the backtests of a study are."""

@@ -1,16 +1,13 @@
 """What people ask of backtests: one, many, parts of a result, several side by side."""
 
 import asyncio
-import re
 from collections import OrderedDict
-from datetime import datetime
 from typing import Final
 
 import msgspec
 
 from flotilla.schemas.backtest import (
     BacktestList,
-    BacktestStatus,
     BacktestView,
     CompareBacktests,
     Comparison,
@@ -20,9 +17,11 @@ from flotilla.schemas.backtest import (
     ResultPage,
     WhichBacktest,
 )
-from flotilla.schemas.fault import FaultCode, FieldError, fault, invalid
+from flotilla.schemas.fault import FaultCode, fault
 from flotilla.services.orchestrator.backtests.changes import Changes, unknown_backtest
+from flotilla.services.orchestrator.backtests.core import lifecycle
 from flotilla.services.orchestrator.backtests.core.comparing import parameters
+from flotilla.services.orchestrator.backtests.core.cursors import cursor, place
 from flotilla.services.orchestrator.backtests.core.model import Backtest
 from flotilla.services.orchestrator.backtests.core.pages import page
 from flotilla.services.orchestrator.backtests.core.result_parts import unpacked, unpacked_report
@@ -33,8 +32,6 @@ from flotilla.services.orchestrator.core.replies import fitting
 
 _KEPT: Final = 4
 """Results that are kept unpacked, because they are read page by page."""
-_PARTED: Final = "~"
-_CURSOR: Final = re.compile(r"\A([^~]{1,40})~([0-9]{1,9})~([A-Za-z0-9_-]{1,100})\Z")
 
 
 class BacktestReads:
@@ -55,12 +52,13 @@ class BacktestReads:
 
     async def list(self, request: ListBacktests) -> BacktestList:
         """Backtests, newest first."""
-        before = _place(request.cursor) if request.cursor else None
+        before = place(request.cursor) if request.cursor else None
         found = await self._record.page(request.study_id, request.status, before, request.limit + 1)
         shown = fitting(self.view(each) for each in found[: request.limit])
         total = await self._record.count(request.study_id, request.status)
-        cursor = _cursor(found[len(shown) - 1]) if shown and len(shown) < len(found) else None
-        return BacktestList(backtests=shown, total_count=total, next=cursor)
+        last = found[len(shown) - 1] if shown and len(shown) < len(found) else None
+        following = cursor(last.created_at, last.number, last.backtest_id) if last else None
+        return BacktestList(backtests=shown, total_count=total, next=following)
 
     async def result(self, request: ReadResult) -> ResultPage:
         """A part of a result. Raises FaultError: `conflict` when it has not completed, `not_found` when nothing was saved."""
@@ -73,7 +71,7 @@ class BacktestReads:
         for backtest_id in request.backtest_ids:
             if backtest_id not in found:
                 raise unknown_backtest(backtest_id)
-            _check_completed(found[backtest_id])
+            lifecycle.require_completed(found[backtest_id])
             ordered.append(found[backtest_id])
         return Comparison(
             backtests=tuple(view(each) for each in ordered),
@@ -82,7 +80,7 @@ class BacktestReads:
 
     async def outcome(self, backtest: Backtest) -> Outcome:
         """The whole result of a completed backtest. Raises FaultError as `result` does."""
-        _check_completed(backtest)
+        lifecycle.require_result(backtest)
         # The tear sheet comes after the rest: what is kept without it is not the whole any more then.
         key = backtest.backtest_id, backtest.facts.has_report
         if key not in self._outcomes:
@@ -96,7 +94,7 @@ class BacktestReads:
         backtest_id = backtest.backtest_id
         packed = await self._record.result(backtest_id)
         if packed is None:
-            text = f"the result of backtest {backtest_id} was not saved (save_results)"
+            text = f"the result of backtest {backtest_id} was deleted by the rules of retention"
             raise fault(FaultCode.NOT_FOUND, text)
         outcome = await asyncio.to_thread(unpacked, packed)
         report = await self._record.report(backtest_id) if backtest.facts.has_report else None
@@ -107,26 +105,3 @@ class BacktestReads:
     def view(self, backtest: Backtest) -> BacktestView:
         """The backtest as people see it now."""
         return view(backtest, self._progress.of(backtest.backtest_id))
-
-
-def _check_completed(backtest: Backtest) -> None:
-    if backtest.status is not BacktestStatus.COMPLETED:
-        text = f"backtest {backtest.backtest_id} has no result: it is {backtest.status}"
-        raise fault(FaultCode.CONFLICT, text)
-
-
-def _cursor(backtest: Backtest) -> str:
-    return _PARTED.join(
-        (backtest.created_at.isoformat().replace("+00:00", "Z"), str(backtest.number), backtest.backtest_id)
-    )
-
-
-def _place(cursor: str) -> tuple[datetime, int, str]:
-    match = _CURSOR.match(cursor)
-    try:
-        at = datetime.fromisoformat(match[1]) if match else None
-    except ValueError:
-        at = None
-    if match is None or at is None or at.tzinfo is None:
-        raise invalid(FieldError("cursor", "is not the `next` of a page before"))
-    return at, int(match[2]), match[3]

@@ -16,6 +16,7 @@ from flotilla.services.orchestrator.backtests.announcements import Announcements
 from flotilla.services.orchestrator.backtests.cancelling import Cancelling
 from flotilla.services.orchestrator.backtests.core import study_plan
 from flotilla.services.orchestrator.backtests.core.chosen_strategy import with_version
+from flotilla.services.orchestrator.backtests.core.cursors import cursor, place
 from flotilla.services.orchestrator.backtests.core.model import Study
 from flotilla.services.orchestrator.backtests.core.study_ranking import best, point_of
 from flotilla.services.orchestrator.backtests.core.views import study_view
@@ -84,8 +85,11 @@ class Studies:
 
     async def list(self, request: ListStudies) -> StudyList:
         """Studies, newest first."""
-        studies = await self._record.studies(limit=request.limit)
-        return StudyList(studies=fitting([await self._view(each) for each in studies]))
+        before = place(request.cursor) if request.cursor else None
+        found = await self._record.studies(before=before, limit=request.limit + 1)
+        shown = fitting([await self._view(each) for each in found[: request.limit]])
+        last = found[len(shown) - 1] if shown and len(shown) < len(found) else None
+        return StudyList(studies=shown, next=cursor(last.created_at, 0, last.study_id) if last else None)
 
     async def cancel(self, request: WhichStudy) -> StudyView:
         """Ends a study with all that has not ended of it; one that is cancelled stays so. Raises FaultError `conflict` when it had

@@ -41,10 +41,12 @@ def test_settings_are_renamed_and_the_names_of_venues_are_not() -> None:
     assert snake_keys(given_, BacktestBody) == wanted
 
 
-def test_a_key_given_both_ways_is_refused() -> None:
+def test_a_key_given_both_ways_is_refused_unless_both_say_the_same() -> None:
     with pytest.raises(FaultError) as caught:
         snake_keys({"config": {"strategies": [{"configPath": 1, "config_path": 2}]}}, StartBody)
     assert caught.value.fault.errors[0].field == "config.strategies[0].config_path"
+    alike = {"config": {"strategies": [{"configPath": 1, "config_path": 1}]}}
+    assert snake_keys(alike, StartBody) == {"config": {"strategies": [{"config_path": 1}]}}
 
 
 @given(

@@ -103,7 +103,9 @@ def test_figures_of_another_engine_never_pass_for_those_of_the_one_asked_for() -
 
 def test_the_last_error_names_reason_text_and_exit_code() -> None:
     failed = view("a", RunState.FAILED, ClientState.ERROR)
-    assert status_view(FleetStatus(engine=failed, active=()), NOW).last_error == "crash: it broke, exit code -9"
+    assert (
+        status_view(FleetStatus(engine=failed, active=()), NOW).last_error == "crash: it broke, exit code -9"
+    )
 
 
 @pytest.mark.parametrize(

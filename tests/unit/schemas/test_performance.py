@@ -1,9 +1,13 @@
 """Headline figures from marked equity: those of a public library on every kind of series, and none where there is none."""
 
+import math
 import random
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
+import empyrical
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -16,6 +20,7 @@ from flotilla.schemas.performance import (
     day_ends,
     deepest_drawdown,
     performance,
+    relative,
 )
 from tests.library_figures import FIGURES, library_figures
 
@@ -131,6 +136,41 @@ def test_what_is_not_defined_is_none(equities: list[float], without: set[str]) -
     found = performance([Sample(at, each) for at, each in zip(moments, equities, strict=True)], UTC)
     assert undefined(found) == without
     assert found.total_return == pytest.approx(equities[-1] / 100 - 1)
+
+
+def test_beside_a_benchmark_figures_are_those_of_a_public_library() -> None:
+    moments = SERIES["daily bars of business days"]
+    curve, held = walk(moments), walk(moments, seed=2)[1:]
+    prices = {each.at_ns: each.equity for each in held if each.at_ns not in moments[40:50]}
+    found = relative(curve, prices, UTC)
+    ends = [each for each in curve[1:] if each.at_ns in prices]
+    own = pd.Series([each.equity for each in ends]).pct_change().iloc[1:]
+    theirs = pd.Series(list(prices.values())).pct_change().iloc[1:]
+    a_year = len(own) / ((ends[-1].at_ns - ends[0].at_ns) / (365.25 * DAY_NS))
+    assert found.beta == pytest.approx(empyrical.beta(own, theirs), rel=1e-9)
+    assert found.alpha == pytest.approx(empyrical.alpha(own, theirs, annualization=1) * a_year, rel=1e-9)
+    ratio = empyrical.excess_sharpe(own, theirs) * math.sqrt(a_year)
+    assert found.information_ratio == pytest.approx(ratio, rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("count", "price", "without"),
+    [
+        (31, lambda index, _: 100.0 + index % 3, set()),
+        (30, lambda index, _: 100.0 + index % 3, {"information_ratio", "alpha", "beta"}),  # 29 returns
+        (31, lambda _, __: 100.0, {"alpha", "beta"}),  # nothing to move with
+        (31, lambda index, _: float(index), {"information_ratio", "alpha", "beta"}),  # from nothing
+        (31, lambda _, equity: equity, {"information_ratio"}),  # the benchmark itself
+    ],
+)
+def test_what_is_not_defined_beside_a_benchmark_is_none(
+    count: int, price: Callable[[int, float], float], without: set[str]
+) -> None:
+    curve = walk([ns(START) + DAY_NS * index for index in range(count)])
+    prices = {each.at_ns: price(index, each.equity) for index, each in enumerate(curve[1:])}
+    found = relative(curve, prices, UTC)
+    assert {name for name, value in found._asdict().items() if value is None} == without
+    assert relative(curve, {}, UTC) == (None, None, None)
 
 
 def test_the_same_return_each_day_has_no_sharpe_ratio() -> None:

@@ -14,6 +14,7 @@ KNOWN = {
     4: "54a806bcbf433519",
     5: "9ad633113673f21d",
     6: "f098f76e7531a69f",
+    7: "49f313f220a389f8",
 }
 """By format: of the shapes of work and result, and of the definition of figures."""
 

@@ -88,6 +88,8 @@ def _is_ours(difference: Difference) -> bool:
 def _fixed(outcome: Outcome) -> TrialResult:
     """The result without what is random at a venue that gives random ids, and without what results had not always."""
     result = outcome.result
+    beside = {"information_ratio": None, "alpha": None, "beta": None}
+    result = replace(result, metrics=replace(result.metrics, **beside))
     if result.summary is not None:
         result = replace(
             result, summary=replace(result.summary, unanswered_requests=0, answered_requests=None)

@@ -113,6 +113,27 @@ def reported(backtest: Backtest, now: datetime) -> Backtest | None:
     return _changed(backtest, now, status=backtest.status, has_report=True)
 
 
+def require_completed(backtest: Backtest) -> None:
+    """Raises FaultError `conflict` unless it has completed."""
+    if backtest.status is not BacktestStatus.COMPLETED:
+        text = f"backtest {backtest.backtest_id} has no result: it is {backtest.status}"
+        raise fault(FaultCode.CONFLICT, text)
+
+
+def require_result(backtest: Backtest) -> None:
+    """Raises FaultError unless its result is on record: `conflict` when it has not completed, `not_found` when none is kept."""
+    require_completed(backtest)
+    if not backtest.facts.has_result:
+        why = "was deleted" if backtest.config.save_results else "was not saved (save_results)"
+        raise fault(FaultCode.NOT_FOUND, f"the result of backtest {backtest.backtest_id} {why}")
+
+
+def without_result(backtest: Backtest, now: datetime) -> Backtest:
+    """Its result and its tear sheet are deleted, its figures stay. Raises FaultError as `require_result` does."""
+    require_result(backtest)
+    return _changed(backtest, now, status=backtest.status, has_result=False, has_report=False)
+
+
 def failed(
     backtest: Backtest,
     worker: str,

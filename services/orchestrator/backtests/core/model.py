@@ -66,6 +66,12 @@ class Backtest(msgspec.Struct, frozen=True, kw_only=True):
         """True when nothing can follow."""
         return self.status.is_final
 
+    @property
+    def is_result_gone(self) -> bool:
+        """True when its result was saved, and somebody had it deleted."""
+        is_saved = self.status is BacktestStatus.COMPLETED and self.config.save_results
+        return is_saved and not self.facts.has_result
+
 
 class NewBacktest(msgspec.Struct, frozen=True, kw_only=True):
     """A backtest that is to be recorded, with the work that goes into the queue for it."""

@@ -35,7 +35,7 @@ ENGINE: Final[dict[str, Any]] = {
     "logging": {"log_level": "WARNING", "log_colors": False},
     "risk_engine": {"max_order_submit_rate": _RATE, "max_order_modify_rate": _RATE},
 }
-"""A simulated trader is not slowed down."""
+"""A simulated trader is not slowed down, unless somebody asks for that."""
 _INTERNAL: Final = "-INTERNAL"
 
 
@@ -79,7 +79,7 @@ def plan_of(config: BacktestConfig, sources: Sources) -> tuple[TrialPlan | None,
     if errors:
         return None, errors
     plan = TrialPlan(
-        engine={**ENGINE, **_switches(config), **others.fields},
+        engine={**ENGINE, **_limits(config), **_switches(config), **others.fields},
         venues=venues(config, template_set, known),
         data=tuple(data),
         instruments=tuple(sorted(set(config.instruments))),
@@ -91,8 +91,16 @@ def plan_of(config: BacktestConfig, sources: Sources) -> tuple[TrialPlan | None,
         warm_up=config.warm_up,
         packages=packages,
         custom=own.data,
+        benchmark=config.instruments[0],
     )
     return plan, []
+
+
+def _limits(config: BacktestConfig) -> dict[str, Any]:
+    if config.max_order_rate is None:
+        return {}
+    rate = f"{config.max_order_rate}/00:01:00"
+    return {"risk_engine": {**ENGINE["risk_engine"], "max_order_submit_rate": rate}}
 
 
 def _switches(config: BacktestConfig) -> dict[str, Any]:

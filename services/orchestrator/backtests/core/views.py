@@ -39,6 +39,7 @@ def view(backtest: Backtest, live: TrialProgress | None = None) -> BacktestView:
         has_report=facts.has_report,
         elapsed_s=facts.elapsed_s,
         events=facts.events,
+        is_result_gone=backtest.is_result_gone,
     )
 
 

@@ -1,0 +1,1 @@
+select retention_remove_result($1) as deleted
