@@ -1,12 +1,20 @@
 """What the orchestrator of a stand answers about logs, market data, studies and the record."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from math import cos, sin
 from typing import Any, Final
 
 import msgspec
 
-from flotilla.schemas.backtest import BacktestList, BacktestStatus, BacktestView, StudyConfig, StudyList
+from flotilla.schemas.backtest import (
+    BacktestList,
+    BacktestStatus,
+    BacktestView,
+    ListBacktests,
+    StudyConfig,
+    StudyList,
+)
 from flotilla.schemas.catalog import CatalogEntry, CatalogView
 from flotilla.schemas.data import (
     Chart,
@@ -231,20 +239,29 @@ WALK: Final = WalkForward(
 )  # fmt: skip
 
 
-def answers(printed: Printed, imports: Imports) -> dict[str, Any]:
-    """By subject."""
+def answers(printed: Printed, imports: Imports, desk: Mapping[str, Any]) -> dict[str, Any]:
+    """By subject; of what the desk answers too, what is its own is left to it."""
+    catalog: CatalogView = desk["fleet.catalog.list"]
+    its_own = {entry.identifier for entry in catalog.entries}
+
+    def chart(asked: ReadChart) -> Any:
+        return desk["fleet.catalog.chart"](asked) if asked.identifier in its_own else chart_of(asked)
+
+    def backtests(asked: ListBacktests) -> Any:
+        if asked.study_id is None:
+            return desk["fleet.backtest.list"](asked)
+        return BacktestList(backtests=TRIALS if asked.study_id == "grid" else (), total_count=30)
+
     return {
         "fleet.log.search": printed.search,
-        "fleet.catalog.list": CATALOG,
-        "fleet.catalog.chart": chart_of,
+        "fleet.catalog.list": msgspec.structs.replace(CATALOG, entries=(*CATALOG.entries, *catalog.entries)),
+        "fleet.catalog.chart": chart,
         "fleet.catalog.gaps": GAPS,
         "fleet.catalog.rows": ROWS,
         "fleet.catalog.import": imports.take,
         "fleet.catalog.imports": imports.list,
         "fleet.study.list": StudyList(studies=STUDIES),
-        "fleet.backtest.list": lambda asked: BacktestList(
-            backtests=TRIALS if asked.study_id == "grid" else (), total_count=30
-        ),
+        "fleet.backtest.list": backtests,
         "fleet.study.walk_forward": WALK,
         "fleet.record.kept": RecordKept(bytes=3 << 30, budget_bytes=20 << 30, kinds=(), deletions=()),
     }

@@ -451,7 +451,7 @@ class Stand:
         self.orchestrator.answers |= {
             **self.notifier.answers(),
             **self.desk.answers(),
-            **stand_research.answers(self.printed, self.imports),
+            **stand_research.answers(self.printed, self.imports, self.desk.answers()),
             "fleet.ledger.orders": orders_of,
             "fleet.ledger.positions": positions_of,
             "fleet.ledger.accounts": accounts_of,

@@ -217,7 +217,7 @@ def test_an_engine_shows_what_is_open_and_how_its_equity_went(look: Look, stand:
     stand.orchestrator.requests.clear()
     page.get_by_role("button", name="Session", exact=True).click()
     expect(page).to_have_url(re.compile("equity=session"))
-    page.get_by_text("As a table").click()
+    page.get_by_text("As a table", exact=True).click()
     expect(page.get_by_role("region", name="Equity as a table")).to_contain_text("\u22125.0 %")
     expect(page.get_by_role("region", name="Open orders", exact=True)).to_contain_text(
         re.compile(r"▲ buy\s*0\.250\s*BTCUSDT\.BYBIT\s*\d+ (s|min)\s*limit 64,250\.10")

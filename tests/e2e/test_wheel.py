@@ -147,6 +147,7 @@ def test_the_wheel_has_one_name_at_its_top_and_all_that_runs_below_it(wheel: Pat
         ".json",
         ".sql",
         ".css",
+        ".txt",
         ".csv",
         ".sh",
         ".gz",
