@@ -78,8 +78,9 @@ def test_open_alerts_need_somebody_until_one_takes_them_on(look: Look, stand: St
 
 def test_fills_are_told_as_they_happen(look: Look, stand: Stand) -> None:
     page = opened(look, stand, "fleet", WIDE)
+    page.goto("about:blank")  # so that no answer to the page before is taken for that to the next
     with page.expect_response(lambda one: "/stream?kinds=fill" in one.url):
-        page.reload()
+        page.goto(f"{stand.address}/#/fleet")
     happens = page.get_by_role("region", name="As it happens")
     stand.fill(3, 1)
     expect(happens).to_contain_text(
