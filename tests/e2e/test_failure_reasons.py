@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from flotilla.schemas.states import RunState
+from tests.e2e.conftest import best_runtime
 from tests.e2e.own_code import stack_with_own_code
 from tests.e2e.stacks import RunningStack, until
 
@@ -19,6 +20,12 @@ WAYS = {
     "eats": ("EatsMemory", "oom", None),
     "loops": ("LoopsOnABar", "frozen", "silent"),
 }
+
+
+@pytest.fixture(scope="module", params=["best"])
+def runtime(request: pytest.FixtureRequest) -> str:
+    """The best that there is, unless a test says which: either shows the same."""
+    return best_runtime() if request.param == "best" else str(request.param)
 
 
 @pytest.fixture(scope="module")

@@ -10,8 +10,16 @@ from nautilus_trader.persistence.catalog import ParquetDataCatalog
 
 from flotilla.client.client import Flotilla
 from flotilla.schemas.backtest import Manifest
+from tests.e2e.conftest import best_runtime
 from tests.e2e.engines import traded_more
 from tests.e2e.stacks import RunningStack
+
+
+@pytest.fixture(scope="module", params=["best"])
+def runtime(request: pytest.FixtureRequest) -> str:
+    """The best that there is, unless a test says which: either shows the same."""
+    return best_runtime() if request.param == "best" else str(request.param)
+
 
 with_local_processes = pytest.mark.parametrize("runtime", ["process"], indirect=True)
 """How code comes into a container is shown by the test of six commands."""

@@ -338,9 +338,8 @@ async def test_what_the_stream_does_not_keep_any_more_is_told_as_a_gap(
 ) -> None:
     async with Opened(stage, "?kinds=alert") as reader:
         place = reader.place
-    for seq in range(1, 6):
-        await sidecar.publish(contract.ALERT, alert(seq), instance_id="e1")
-    await sidecar.flush()
+    for seq in range(1, 6):  # each is stored before the next, and before any is deleted
+        await sidecar.publish_durable(contract.ALERT, alert(seq), message_id=f"alert-{seq}", instance_id="e1")
     operator = await connect_as(Actor.OPERATOR)
     await operator.client.jetstream().purge_stream("EVENTS", keep=2)
     async with Opened(stage, "?kinds=alert", left_off=place) as reader:
