@@ -23,7 +23,7 @@ WINDOW: Final = 64
 """Events in flight at once."""
 REST_S: Final = 0.006
 """How long events of orders and accounts wait for others. Whoever hears of an order works at once, on a small machine where the order is still
-on its way: all of it together took 3 ms from each order and 6 ms from the slowest fills on two cores."""
+on its way: on two cores that cost an order half a millisecond to its venue, and its fill three to the bus."""
 _MAY_REST: Final = (EventKind.ORDER, EventKind.ACCOUNT)
 BATCH_CHARACTERS: Final = 32 << 10
 BATCH_S: Final = 0.25

@@ -4,7 +4,7 @@ import asyncio
 import getpass
 import os
 import socket
-from collections.abc import AsyncIterator, Collection, Iterable
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final, Self
@@ -25,7 +25,7 @@ from flotilla.client.strategy_calls import StrategyCalls
 from flotilla.client.watch import FEEDS, Watch
 from flotilla.schemas import contract
 from flotilla.schemas.audit import Caller
-from flotilla.schemas.engine import EngineView
+from flotilla.schemas.engine import EngineView, ListEngines
 from flotilla.schemas.fault import FaultCode, fault
 from flotilla.schemas.states import RunState
 from flotilla.schemas.telemetry import EngineEvent, LogLines
@@ -41,6 +41,20 @@ def is_going(engine: EngineView) -> bool:
     """True for an engine whose session has not ended, and for one that waits for its next restart."""
     session = engine.session
     return engine.restart_at is not None or (session is not None and session.state not in ENDED)
+
+
+async def engines_going(bus: Bus, labels: Mapping[str, str] | None = None) -> list[EngineView]:
+    """Every engine that goes and carries the labels, however many there are. Raises FaultError."""
+    found: dict[str, EngineView] = {}
+    cursor: str | None = None
+    while True:
+        asked = ListEngines(limit=_PAGE, labels=dict(labels or {}), cursor=cursor)
+        page = await bus.call(contract.ENGINE_LIST, asked)
+        news = {view.instance_id: view for view in page.engines if view.instance_id not in found}
+        found |= news
+        if page.next is None or not news:
+            return [view for view in found.values() if is_going(view)]
+        cursor = page.next
 
 
 class Flotilla(

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from flotilla.client.client import ENDED, Flotilla, is_going
+from flotilla.client.client import ENDED, Flotilla, engines_going
 from flotilla.client.retry import patiently
 from flotilla.schemas.engine import EngineView
 from flotilla.schemas.fault import FaultError
@@ -46,8 +46,7 @@ async def stop_engines(
 
 async def _going(fleet: Flotilla) -> list[EngineView]:
     """Engines that run, and those that wait for their next restart."""
-    known = (await patiently(lambda: fleet.engines(limit=1000), away_s=_AWAY_S)).engines
-    return [engine for engine in known if is_going(engine)]
+    return await patiently(lambda: engines_going(fleet.bus), away_s=_AWAY_S)
 
 
 async def _until_removed(fleet: Flotilla, hurry: asyncio.Event) -> None:

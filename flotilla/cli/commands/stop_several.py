@@ -10,7 +10,7 @@ from rich.console import Group
 from rich.text import Text
 
 from flotilla.cli.options import Options
-from flotilla.client.client import ENDED, Flotilla, is_going
+from flotilla.client.client import ENDED, Flotilla, engines_going
 from flotilla.schemas.config import WORKER_TEMPLATE
 from flotilla.schemas.engine import EngineAccepted, EngineView
 from flotilla.schemas.fault import FaultError
@@ -20,8 +20,6 @@ from flotilla.show.output import console
 from flotilla.show.tables import not_confirmed, stop_text
 from flotilla.state.errors import EngineFailedError
 from flotilla.state.exits import Exit
-
-_MOST = 1000
 
 
 class HowToStop(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,10 +41,8 @@ class Stopped(msgspec.Struct, frozen=True, kw_only=True):
 
 async def going(fleet: Flotilla, labels: Mapping[str, str]) -> list[str]:
     """The engines that run or are about to, by name, of those that carry the labels. A backtest's worker trades nothing, and is none."""
-    known = (await fleet.engines(limit=_MOST, labels=labels)).engines
-    return sorted(
-        each.instance_id for each in known if is_going(each) and each.config.template != WORKER_TEMPLATE
-    )
+    known = await engines_going(fleet.bus, labels)
+    return sorted(each.instance_id for each in known if each.config.template != WORKER_TEMPLATE)
 
 
 async def stop_all(
